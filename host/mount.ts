@@ -90,7 +90,7 @@ export interface MountInfo {
   readonly superOptions: string;
 }
 
-function unescape(field: string): string {
+function unescapeOctal(field: string): string {
   return field.replace(/\\([0-7]{3})/g, (_match, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
@@ -109,11 +109,11 @@ export function parseMountInfo(text: string): MountInfo[] {
     const separator = fields.indexOf('-');
     if (separator < 6) continue;
     mounts.push({
-      root: unescape(fields[3]!),
-      mountPoint: unescape(fields[4]!),
+      root: unescapeOctal(fields[3]!),
+      mountPoint: unescapeOctal(fields[4]!),
       optional: fields.slice(6, separator),
       type: fields[separator + 1] ?? '',
-      source: unescape(fields[separator + 2] ?? ''),
+      source: unescapeOctal(fields[separator + 2] ?? ''),
       superOptions: fields[separator + 3] ?? '',
     });
   }
