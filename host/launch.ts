@@ -94,6 +94,9 @@ export function processStarts(): number {
 const waiters = new Map<number, (status: ExitStatus) => void>();
 // A signal listener alone does not keep a Node process alive; this timer does while a child is awaited. It never fires.
 const aliveWhileAwaiting = setInterval(() => {}, 0x7fffffff).unref();
+/** Children that ended before anyone said it awaits them, newest last; only a subreaper has such. */
+const unclaimed = new Map<number, { status: number; atMs: number }>();
+const unclaimedForMs = 30_000;
 let isSubreaper = false;
 let isListening = false;
 
@@ -102,11 +105,25 @@ function decodeStatus(status: number): ExitStatus {
   return signal === 0 ? { type: 'exited', code: (status >> 8) & 0xff } : { type: 'signaled', signal };
 }
 
+function keepUnclaimed(pid: number, status: number): void {
+  const now = performance.now();
+  unclaimed.delete(pid);
+  unclaimed.set(pid, { status, atMs: now });
+  for (const [old, entry] of unclaimed) {
+    if (unclaimed.size <= 256 && now - entry.atMs < unclaimedForMs) break;
+    unclaimed.delete(old);
+  }
+}
+
 function settle(pid: number, status: number): void {
   const waiter = waiters.get(pid);
+  if (!waiter) {
+    keepUnclaimed(pid, status);
+    return;
+  }
   waiters.delete(pid);
   if (waiters.size === 0) aliveWhileAwaiting.unref();
-  waiter?.(decodeStatus(status));
+  waiter(decodeStatus(status));
 }
 
 function reap(): void {
@@ -145,9 +162,17 @@ export function becomeSubreaper(): void {
   listen();
 }
 
-/** The end of a process that this one did not start but inherited as a subreaper. Call it before the process can end. */
+/**
+ * The end of a process that this one did not start but inherited, or will inherit, as a subreaper. One that ended up to
+ * half a minute ago is answered at once.
+ */
 export function awaitAdopted(pid: number): Promise<ExitStatus> {
   listen();
+  const ended = unclaimed.get(pid);
+  if (ended && performance.now() - ended.atMs < unclaimedForMs) {
+    unclaimed.delete(pid);
+    return Promise.resolve(decodeStatus(ended.status));
+  }
   return awaitChild(pid);
 }
 
@@ -227,6 +252,7 @@ export function launch(options: LaunchOptions): Launched {
     }
     launchedCount += 1;
     const pid = pidOut[0]!;
+    unclaimed.delete(pid);
     let isOver = false;
     const exited = awaitChild(pid).then((status) => {
       isOver = true;

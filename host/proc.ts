@@ -1,5 +1,6 @@
 /** Processes as the kernel shows them in /proc (proc(5)). */
 import { readdirSync, readFileSync } from 'node:fs';
+import { sendSignal } from './launch.ts';
 
 /** A process: its pid and its start time in clock ticks since boot, so that a recycled pid is never mistaken for it. */
 export interface ProcessIdentity {
@@ -50,4 +51,9 @@ export function listDescendants(pid: number): number[] {
     queue.push(...children);
   }
   return found;
+}
+
+/** Signals exactly this process; false if it is gone. */
+export function signalProcess(identity: ProcessIdentity, signal: number): boolean {
+  return isRunning(identity) && sendSignal(identity.pid, signal);
 }

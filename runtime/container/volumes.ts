@@ -1,0 +1,69 @@
+/** Anonymous volumes: paths that an image declares (OCI image-spec config.md, `Volumes`) and the request does not mount over. */
+import { chmodSync, chownSync, mkdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { join, normalize } from 'node:path';
+import { RuntimeError } from '#base/errors.ts';
+import { run, succeeded } from '#host/launch.ts';
+import { withDirectoryInRoot } from '#host/rooted.ts';
+import type { ResolvedMount } from '../spec/inputs.ts';
+
+/**
+ * Makes a folder for each volume path that no requested mount covers, with the content, owner and mode that the image has
+ * there. `rootfs` is mounted. The folders go with `removeVolumes`. Throws Internal when copying fails.
+ */
+export async function makeVolumes(
+  volumePaths: readonly string[],
+  requested: readonly { readonly containerPath: string }[],
+  rootfs: string,
+  directory: string,
+  signal: AbortSignal,
+): Promise<ResolvedMount[]> {
+  const taken = new Set(requested.map((mount) => normalize(mount.containerPath)));
+  const wanted = volumePaths
+    .map((path) => normalize(join('/', path)))
+    .filter((path) => !taken.has(path) && path !== '/');
+  const mounts: ResolvedMount[] = [];
+  for (const [index, path] of [...new Set(wanted)].entries()) {
+    const volume = join(directory, String(index));
+    mkdirSync(volume, { recursive: true, mode: 0o755 });
+    await copyUp(rootfs, path, volume, signal);
+    mounts.push({
+      containerPath: path,
+      hostPath: volume,
+      isReadonly: false,
+      isRecursiveReadonly: false,
+      propagation: 'private',
+      uidMappings: [],
+      gidMappings: [],
+    });
+  }
+  return mounts;
+}
+
+/**
+ * Copies what stands at `path` in the root file system, links kept as links. The folder is found without following links
+ * out; nothing but this daemon writes there before the container starts, so its real path stays good for the copy.
+ */
+async function copyUp(rootfs: string, path: string, volume: string, signal: AbortSignal): Promise<void> {
+  const source = withDirectoryInRoot(rootfs, path, { uid: 0, gid: 0 }, (handle) => {
+    const stat = statSync(handle);
+    chownSync(volume, stat.uid, stat.gid);
+    chmodSync(volume, stat.mode & 0o7777);
+    return readlinkSync(handle);
+  });
+  const result = await run({
+    path: '/bin/cp',
+    args: ['-a', '--', `${source}/.`, volume],
+    signal,
+    timeoutMs: 600_000,
+  });
+  if (!succeeded(result.status))
+    throw new RuntimeError(
+      'Internal',
+      `copying the image's ${path} into its volume: ${result.stderr.toString().trim()}`,
+    );
+}
+
+/** Idempotent. */
+export function removeVolumes(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,42 @@
+/** What crun and runc print, read here and nowhere else. */
+import { RuntimeError } from '#base/errors.ts';
+import { describeStatus, type RunResult } from '#host/launch.ts';
+
+/** The last line that says something: both runtimes end with the reason, runc as `time=... level=error msg="..."`. */
+export function lastWords(stderr: string): string {
+  const lines = stderr
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const last = lines.at(-1) ?? '';
+  const quoted = /msg="((?:[^"\\]|\\.)*)"/.exec(last);
+  if (quoted) return quoted[1]!.replace(/\\(.)/g, '$1');
+  // crun: `2026-01-02T03:04:05.123456Z: reason`
+  return last.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z: /, '');
+}
+
+/** Whether the failure only says that the container's process, or the container, is gone. */
+export function meansNotRunning(result: RunResult): boolean {
+  // crun: "no such process", "container not running", "error opening file `.../status`: No such file or directory";
+  // runc: "container not running", "process already finished", "container does not exist".
+  return /no such process|not running|already finished|does not exist|No such file or directory/i.test(
+    result.stderr.toString(),
+  );
+}
+
+/** The error for a failed command of an OCI runtime. */
+export function describeFailure(
+  runtime: string,
+  command: string,
+  id: string,
+  result: RunResult,
+): RuntimeError {
+  const words = lastWords(result.stderr.toString());
+  return new RuntimeError(
+    'Internal',
+    `${runtime} ${command} of container ${id}: ${words || describeStatus(result.status)}`,
+    {
+      details: { stderr: result.stderr.toString(), status: result.status },
+    },
+  );
+}

@@ -1,0 +1,59 @@
+/** Where everything of a sandbox and a container stands, derived from its id alone, so that clean-up needs no record. */
+import { join } from 'node:path';
+
+export interface RuntimeRoots {
+  /** Survives a reboot (/var/lib/berth). */
+  readonly root: string;
+  /** Forgotten by a reboot (/run/berth). */
+  readonly state: string;
+  /** Where network namespaces are pinned, so that `ip netns` sees them (/run/netns). */
+  readonly netns: string;
+}
+
+export class RuntimePaths {
+  readonly roots: RuntimeRoots;
+  readonly exits: string;
+  readonly sockets: string;
+  readonly namespaces: string;
+
+  constructor(roots: RuntimeRoots) {
+    this.roots = roots;
+    this.exits = join(roots.state, 'exits');
+    this.sockets = join(roots.state, 'attach');
+    this.namespaces = join(roots.state, 'namespaces');
+  }
+
+  /** Files of a sandbox: resolv.conf, hostname, hosts, shm. */
+  sandbox(id: string): string {
+    return join(this.roots.state, 'sandboxes', id);
+  }
+
+  netns(sandboxId: string): string {
+    return join(this.roots.netns, `berth-${sandboxId.slice(0, 24)}`);
+  }
+
+  ipcns(sandboxId: string): string {
+    return join(this.namespaces, `${sandboxId}.ipc`);
+  }
+
+  utsns(sandboxId: string): string {
+    return join(this.namespaces, `${sandboxId}.uts`);
+  }
+
+  bundle(containerId: string): string {
+    return join(this.roots.state, 'bundles', containerId);
+  }
+
+  rootfs(containerId: string): string {
+    return join(this.bundle(containerId), 'rootfs');
+  }
+
+  /** Anonymous volumes of a container. */
+  volumes(containerId: string): string {
+    return join(this.roots.root, 'volumes', containerId);
+  }
+
+  exitFile(containerId: string): string {
+    return join(this.exits, containerId);
+  }
+}

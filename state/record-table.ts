@@ -1,0 +1,67 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { messageOf } from '#base/errors.ts';
+
+/** bigint fields are nanosecond times and named `...Ns`; JSON keeps them as decimal strings. */
+function toJson(record: unknown): string {
+  return JSON.stringify(record, (_key, value) => (typeof value === 'bigint' ? value.toString() : value));
+}
+
+function fromJson<R>(text: string): R {
+  return JSON.parse(text, (key, value) =>
+    key.endsWith('Ns') && typeof value === 'string' && /^-?\d+$/.test(value) ? BigInt(value) : value,
+  ) as R;
+}
+
+export interface DamagedRecord {
+  readonly id: string;
+  readonly problem: string;
+}
+
+/**
+ * Records of one kind by id, each a JSON text with a format version. A record that cannot be read is reported beside the
+ * good ones and left in place: it is never a reason not to start.
+ */
+export class RecordTable<R extends { readonly id: string }> {
+  readonly #upsert: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #all: StatementSync;
+  readonly #isValid: (record: R) => boolean;
+
+  /** `table` is a name of ours, never of a client. `isValid` checks the shape of what was read. */
+  constructor(database: DatabaseSync, table: string, isValid: (record: R) => boolean) {
+    database.exec(
+      `CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, format INTEGER NOT NULL, record TEXT NOT NULL) WITHOUT ROWID`,
+    );
+    this.#upsert = database.prepare(
+      `INSERT INTO ${table} (id, format, record) VALUES (?, 1, ?) ON CONFLICT (id) DO UPDATE SET format = 1, record = excluded.record`,
+    );
+    this.#remove = database.prepare(`DELETE FROM ${table} WHERE id = ?`);
+    this.#all = database.prepare(`SELECT id, format, record FROM ${table}`);
+    this.#isValid = isValid;
+  }
+
+  put(record: R): void {
+    this.#upsert.run(record.id, toJson(record));
+  }
+
+  /** Idempotent. */
+  remove(id: string): void {
+    this.#remove.run(id);
+  }
+
+  load(): { records: R[]; damaged: DamagedRecord[] } {
+    const records: R[] = [];
+    const damaged: DamagedRecord[] = [];
+    for (const row of this.#all.all() as { id: string; format: number; record: string }[]) {
+      try {
+        const record = fromJson<R>(row.record);
+        if (row.format !== 1) throw new Error(`format ${row.format} is not known to this version`);
+        if (record.id !== row.id || !this.#isValid(record)) throw new Error('fields are missing');
+        records.push(record);
+      } catch (error) {
+        damaged.push({ id: row.id, problem: messageOf(error) });
+      }
+    }
+    return { records, damaged };
+  }
+}
