@@ -4,9 +4,10 @@
  *   node proto/generate.ts            write the files
  *   node proto/generate.ts --check    write nothing; exit 1 if a file differs from what would be written
  *
- * `cri.json` is protobufjs' own JSON form of the descriptor, read by `codec.ts`. `cri.ts` holds an interface per message
- * (`X` as decoded: everything present; `XInit` for encoding: everything optional), the numbers of every enum, and a
- * table of methods per service.
+ * `cri.json` is protobufjs' own JSON form of the descriptor, read by `codec.ts`. `cri.ts` is what to import from: the
+ * numbers of every enum and a table of methods per service, and with them the types of `messages.ts`: an interface per
+ * message (`X` as decoded: everything present; `XInit` for encoding: everything optional). Types are apart because
+ * Node would otherwise read and erase them at every start.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -101,25 +102,31 @@ function enumText(type: protobuf.Enum): string {
 
 function serviceText(service: protobuf.Service): string {
   const methods = service.methodsArray.map((method) => {
-    const request = typeScriptName(method.resolvedRequestType!);
-    const response = typeScriptName(method.resolvedResponseType!);
-    return `  ${method.name}: {
-    name: '${method.name}',
-    path: '/${packageName}.${service.name}/${method.name}',
-    requestType: '${request}',
-    responseType: '${response}',
-    requestStream: ${method.requestStream ?? false},
-    responseStream: ${method.responseStream ?? false},
-  },\n`;
+    const entries = [
+      `name: '${method.name}'`,
+      `path: '/${packageName}.${service.name}/${method.name}'`,
+      `requestType: '${typeScriptName(method.resolvedRequestType!)}'`,
+      `responseType: '${typeScriptName(method.resolvedResponseType!)}'`,
+      `requestStream: ${method.requestStream ?? false}`,
+      `responseStream: ${method.responseStream ?? false}`,
+    ];
+    return `  ${method.name}: { ${entries.join(', ')} },\n`;
   });
   return `export const ${service.name} = {\n${methods.join('')}} as const satisfies Record<string, Method>;\n`;
 }
 
-const preamble = `// Made by \`node proto/generate.ts\` from proto/runtime/v1/api.proto. Do not edit.
-//
+const origin = '// Made by `node proto/generate.ts` from proto/runtime/v1/api.proto. Do not edit.\n';
+
+const messagesPreamble = `${origin}//
 // X is a decoded message: every field is present; an absent message is undefined, lists and maps are frozen when empty.
 // XInit is what encode() takes: every field is optional, and a default value is the same as an absent one.
 // Enum fields are open: a client of a later version may send a number that has no name here.
+`;
+
+const valuesPreamble = `${origin}
+import type { MessageName } from './messages.ts';
+
+export type * from './messages.ts';
 
 /** One RPC: its path in HTTP/2 and the names of its messages, as codec.ts takes them. */
 export interface Method {
@@ -132,14 +139,13 @@ export interface Method {
 }
 `;
 
-function typeScriptText({ messages, enums, services }: Collected): string {
+function messagesText({ messages, enums }: Collected): string {
   const names = messages.map(typeScriptName);
   const table = (title: string, suffix: string): string =>
     `export interface ${title} {\n${names.map((name) => `  ${name}: ${name}${suffix};\n`).join('')}}\n`;
   return [
-    preamble,
-    ...services.map(serviceText),
-    ...enums.map(enumText),
+    messagesPreamble,
+    `import type { ${enums.map(typeScriptName).join(', ')} } from './cri.ts';\n`,
     ...messages.map(messageText),
     '/** Decoded messages by name. */',
     table('Messages', ''),
@@ -147,6 +153,10 @@ function typeScriptText({ messages, enums, services }: Collected): string {
     table('MessageInits', 'Init'),
     'export type MessageName = keyof Messages;\n',
   ].join('\n');
+}
+
+function valuesText({ services, enums }: Collected): string {
+  return [valuesPreamble, ...services.map(serviceText), ...enums.map(enumText)].join('\n');
 }
 
 function generate(): ReadonlyMap<string, string> {
@@ -158,7 +168,8 @@ function generate(): ReadonlyMap<string, string> {
   const collected = collect(namespace, { messages: [], enums: [], services: [] });
   return new Map([
     ['cri.json', `${JSON.stringify(root.toJSON({ keepComments: false }))}\n`],
-    ['cri.ts', typeScriptText(collected)],
+    ['cri.ts', valuesText(collected)],
+    ['messages.ts', messagesText(collected)],
   ]);
 }
 
