@@ -33,13 +33,12 @@ export const conformancePackages = [
   'dpkg-dev',
   'bzip2',
   'xz-utils',
-  'golang-go',
 ] as const;
 
 /**
  * Installs the given Debian packages that are missing; does nothing (and takes milliseconds) when all are
- * there. `golang-go` counts as present when any `go` program is on the path: the tools pin their own
- * toolchain version. Resolves with the names that were installed.
+ * there. Resolves with the names that were installed.
+ * The Go toolchain that conformance/tools needs is newer than Debian's and is not installed here.
  */
 export async function ensurePackages(names: readonly string[]): Promise<string[]> {
   const missing = await listMissingPackages(names);
@@ -75,11 +74,7 @@ async function listMissingPackages(names: readonly string[]): Promise<string[]> 
       .filter((line) => line.endsWith(' installed'))
       .map((line) => line.split(' ')[0]),
   );
-  return names.filter((name) => !installed.has(name) && !(name === 'golang-go' && hasProgram('go')));
-}
-
-function hasProgram(name: string): boolean {
-  return (process.env.PATH ?? '').split(':').some((dir) => existsSync(`${dir}/${name}`));
+  return names.filter((name) => !installed.has(name));
 }
 
 /**

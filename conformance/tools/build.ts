@@ -21,7 +21,8 @@ const flags = ['-p', '2', '-trimpath', '-buildvcs=false', '-mod=readonly'];
 
 /**
  * Resolves with the paths of the built tools. Builds only when go.mod, go.sum or this script changed since
- * the last build; the module versions are pinned there. Needs the `go` program and a module proxy or cache.
+ * the last build; the module versions are pinned there. Needs Go 1.26.2, or any Go since 1.21 that may
+ * fetch its toolchain, and a module proxy or cache.
  */
 export async function ensureTools(): Promise<Tools> {
   const dir = cacheDir('tools');
