@@ -289,6 +289,8 @@ export interface RunOptions extends Omit<LaunchOptions, 'stdin' | 'stdout' | 'st
   readonly outputLimitBytes?: number;
   /** How long to wait for the streams to end after the program did (a child of it may hold them). Default 1000. */
   readonly drainMs?: number;
+  /** With `newSession`: what stops the program stops its process group too. Default false. */
+  readonly killGroup?: boolean;
 }
 
 export interface RunResult {
@@ -335,6 +337,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const stop = (error: RuntimeError) => {
     failure ??= error;
     child.kill(constants.signals.SIGKILL);
+    if (options.newSession && options.killGroup) sendSignal(-child.pid, constants.signals.SIGKILL);
   };
   const timer =
     options.timeoutMs === undefined

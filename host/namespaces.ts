@@ -15,7 +15,7 @@ export interface PinRequest {
   readonly utsPath?: string;
   /** Set in the new UTS namespace; '' leaves the node's. */
   readonly hostname: string;
-  /** `net.ipv4.x` names and values, set in the new namespaces. */
+  /** Files below /proc/sys and their values, written in the new namespaces. */
   readonly sysctls: Readonly<Record<string, string>>;
 }
 
@@ -28,11 +28,6 @@ while [ $# -gt 1 ]; do
   printf '%s' "$2" > "/proc/sys/$1" || { echo "sysctl $1=$2 refused" >&2; exit 1; }
   shift 2
 done`;
-
-/** Path below /proc/sys of a sysctl name; a name with slashes is taken as it is. */
-function sysctlPath(name: string): string {
-  return name.includes('/') ? name : name.replaceAll('.', '/');
-}
 
 /**
  * Makes the namespaces, pins them, sets hostname and sysctls in them and brings lo up. Leaves nothing behind on failure.
@@ -58,7 +53,7 @@ export async function pinNamespaces(
     args.push(`${flag}=${path}`);
   }
   if (paths.length === 0) return;
-  const sysctls = Object.entries(request.sysctls).flatMap(([name, value]) => [sysctlPath(name), value]);
+  const sysctls = Object.entries(request.sysctls).flat();
   const hostname = request.utsPath === undefined ? '' : request.hostname;
   try {
     const result = await run({

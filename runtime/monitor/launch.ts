@@ -95,7 +95,6 @@ function readAnswer(fd: number, signal: AbortSignal): Promise<string> {
 function parseAnswer(text: string): { pid: number; message: string } | undefined {
   const line = text.split('\n')[0] ?? '';
   if (line.trim() === '') return undefined;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   const cleaned = line.replace(/[\u0000-\u001f]/g, ' ');
   try {
     const answer = JSON.parse(cleaned) as { pid?: unknown; data?: unknown; message?: unknown };

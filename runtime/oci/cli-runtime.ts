@@ -74,7 +74,10 @@ export class CliRuntime {
     });
   }
 
-  /** Starts `exec` of a process file in the foreground; its stdio is the command's. */
+  /**
+   * Starts `exec` of a process file in the foreground; its stdio is the command's. The runtime's own errors go to
+   * `PROCESSFILE.log`.
+   */
   exec(
     id: string,
     processFile: string,
@@ -83,7 +86,7 @@ export class CliRuntime {
   ): Launched {
     return launch({
       path: this.path,
-      args: this.#args(['exec', '--process', processFile, ...extra, id]),
+      args: ['--log', `${processFile}.log`, ...this.#args(['exec', '--process', processFile, ...extra, id])],
       newSession: true,
       ...stdio,
     });

@@ -1,0 +1,313 @@
+/**
+ * CreateContainer as a list of steps, each with its undo. The record is `creating` before the first effect and `created`
+ * after the last one.
+ */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { UndoList } from '#base/undo.ts';
+import { nowNs } from '#host/clock.ts';
+import type { ExitStatus } from '#host/launch.ts';
+import { performMount, unmountAll } from '#host/mount.ts';
+import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
+import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
+import type { HandlerTable } from '../handlers.ts';
+import type { ExitFiles } from '../monitor/exit-files.ts';
+import { createMonitored } from '../monitor/launch.ts';
+import type { CliRuntime } from '../oci/cli-runtime.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { RecordStore } from '../record-store.ts';
+import type { SandboxRecord } from '../sandbox/record.ts';
+import { buildContainerSpec } from '../spec/container-spec.ts';
+import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
+import type { OciSpec } from '../spec/oci-spec.ts';
+import { resolveStopSignal } from '../spec/stop-signal.ts';
+import { resolveUser } from '../spec/user.ts';
+import type { ContainerConfig, ContainerId } from './config.ts';
+import { lazyMounts, listHostDevices, resolveDevices, resolveHostMount } from './host-mounts.ts';
+import type { ContainerRecord } from './record.ts';
+import { makeVolumes, removeVolumes } from './volumes.ts';
+
+/** An image may fill /etc/passwd with anything; real ones are a few kilobytes. */
+const accountFileLimitBytes = 4 << 20;
+
+export interface CreatorOptions {
+  readonly containers: RecordStore<ContainerRecord>;
+  readonly images: Pick<ImageService, 'find'>;
+  readonly snapshotter: Snapshotter;
+  readonly handlers: HandlerTable;
+  readonly paths: RuntimePaths;
+  readonly exits: ExitFiles;
+  readonly host: HostFacts;
+  readonly conmonPath: string;
+  readonly nodeHostname: string;
+  readonly defaultPidsLimit: number;
+  readonly defaultSeccompProfile: string | undefined;
+  readonly log: Log;
+}
+
+export interface Created {
+  readonly record: ContainerRecord;
+  readonly monitorExited: Promise<ExitStatus>;
+}
+
+export class ContainerCreator {
+  readonly #options: CreatorOptions;
+
+  constructor(options: CreatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Builds container `id` in a ready sandbox. On failure everything is undone; what cannot be undone stays in the
+   * record as `unknown`, so that remove can finish. Throws NotFound (image), InvalidArgument, FailedPrecondition, Internal, Canceled.
+   */
+  async create(
+    id: ContainerId,
+    sandbox: SandboxRecord,
+    config: ContainerConfig,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const { containers } = this.#options;
+    const image = this.#findImage(config);
+    const handler = this.#options.handlers.get(sandbox.runtimeHandler);
+    const log = this.#options.log.child({ containerId: id, sandboxId: sandbox.id });
+    const undo = new UndoList(log);
+    const record = containers.put(this.#newRecord(id, sandbox, config, image, handler));
+    undo.add('forget the record', () => containers.remove(id));
+    try {
+      return await this.#build(record, sandbox, image, handler, undo, signal);
+    } catch (error) {
+      const failures = await undo.run();
+      if (failures.length > 0)
+        containers.put({
+          ...record,
+          state: 'unknown',
+          reason: 'CreateFailed',
+          message: `${messageOf(error)}; left behind: ${failures.map((failure) => failure.name).join(', ')}`,
+        });
+      throw error;
+    }
+  }
+
+  #findImage(config: ContainerConfig): Image {
+    const image = this.#options.images.find(config.image.image);
+    if (!image) throw new RuntimeError('NotFound', `image ${config.image.image} is not here; pull it first`);
+    return image;
+  }
+
+  #newRecord(
+    id: ContainerId,
+    sandbox: SandboxRecord,
+    config: ContainerConfig,
+    image: Image,
+    handler: CliRuntime,
+  ): ContainerRecord {
+    return {
+      id,
+      sandboxId: sandbox.id,
+      state: 'creating',
+      config,
+      imageName: image.repoTags[0] ?? config.image.image,
+      imageRef: image.repoDigests[0] ?? image.id,
+      imageId: image.id,
+      createdAtNs: nowNs(),
+      startedAtNs: 0n,
+      finishedAtNs: 0n,
+      exitCode: 0,
+      reason: '',
+      message: '',
+      logPath: logPathOf(sandbox, config),
+      stopSignal: resolveStopSignal(config.stopSignal, image.config.stopSignal),
+      resources: config.resources,
+      user: { uid: 0, gid: 0, additionalGids: [] },
+      process: undefined,
+      monitor: undefined,
+      handler: handler.name,
+      cgroupsPath: '',
+      isRemoving: false,
+    };
+  }
+
+  async #build(
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    image: Image,
+    handler: CliRuntime,
+    undo: UndoList,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const { paths, snapshotter, exits, containers } = this.#options;
+    const { id, config } = record;
+    const bundle = paths.bundle(id);
+    undo.add('remove the bundle', () => rmSync(bundle, { recursive: true, force: true }));
+    mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 });
+    undo.add('remove the snapshot', () => snapshotter.remove(id));
+    const snapshot = await snapshotter.prepare(id, image.chainId);
+    throwIfAborted(signal, `creating container ${id}`);
+    undo.add('unmount the root file system', () => unmountAll(paths.rootfs(id)));
+    performMount(snapshot.mount, paths.rootfs(id));
+    const user = this.#prepareRoot(record, image);
+    undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
+    const mounts = await this.#resolveMounts(record, image, signal);
+    const spec = this.#buildSpec(record, sandbox, image, user, mounts);
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+    writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
+    if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
+    undo.add('remove the exit file', () => exits.remove(id));
+    undo.add('delete the container from the OCI runtime', () => handler.remove(id));
+    const started = await createMonitored(
+      this.#options.conmonPath,
+      {
+        containerId: id,
+        name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
+        bundle,
+        exitDir: paths.exits,
+        socketDir: paths.sockets,
+        logPath: record.logPath,
+        hasTty: config.hasTty,
+        hasStdin: config.hasStdin,
+        leaveStdinOpen: !config.stdinOnce,
+        runtime: handler,
+      },
+      signal,
+    );
+    throwIfAborted(signal, `creating container ${id}`);
+    undo.commit();
+    const created = containers.put({
+      ...record,
+      state: 'created',
+      user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+      process: started.container,
+      monitor: started.monitor,
+      cgroupsPath: spec.linux.cgroupsPath,
+    });
+    return { record: created, monitorExited: started.monitorExited };
+  }
+
+  /** Reads the accounts and makes the working directory; both inside the mounted root file system, links confined. */
+  #prepareRoot(record: ContainerRecord, image: Image): ResolvedUser {
+    const rootfs = this.#options.paths.rootfs(record.id);
+    const user = resolveUser({
+      security: record.config.security,
+      imageUser: image.config.user,
+      passwd: readFileInRoot(rootfs, '/etc/passwd', accountFileLimitBytes),
+      group: readFileInRoot(rootfs, '/etc/group', accountFileLimitBytes),
+    });
+    const workingDir = record.config.workingDir || image.config.workingDir || '/';
+    try {
+      withDirectoryInRoot(rootfs, workingDir, { uid: 0, gid: 0 }, () => {});
+    } catch (error) {
+      throw new RuntimeError(
+        'InvalidArgument',
+        `working directory ${workingDir} of container ${record.id}: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    return user;
+  }
+
+  async #resolveMounts(record: ContainerRecord, image: Image, signal: AbortSignal): Promise<ResolvedMount[]> {
+    const mountTable = lazyMounts();
+    const requested = record.config.mounts.map((mount) => {
+      if (mount.image)
+        throw new RuntimeError(
+          'Unimplemented',
+          `ImageVolumeMountFailed: image volume at ${mount.containerPath} is not built yet`,
+        );
+      return resolveHostMount(mount, mountTable);
+    });
+    const { paths } = this.#options;
+    const volumes = await makeVolumes(
+      image.config.volumes,
+      record.config.mounts,
+      paths.rootfs(record.id),
+      paths.volumes(record.id),
+      signal,
+    );
+    return [...volumes, ...requested];
+  }
+
+  #buildSpec(
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    image: Image,
+    user: ResolvedUser,
+    mounts: readonly ResolvedMount[],
+  ): OciSpec {
+    const { paths, host, nodeHostname, defaultPidsLimit } = this.#options;
+    const { config } = record;
+    const directory = paths.sandbox(sandbox.id);
+    const requestedDevices = resolveDevices(config.devices);
+    return buildContainerSpec({
+      containerId: record.id,
+      sandboxId: sandbox.id,
+      config,
+      sandboxConfig: sandbox.config,
+      imageConfig: image.config,
+      imageReference: record.imageName,
+      host,
+      paths: {
+        netnsPath: sandbox.netnsPath,
+        ipcnsPath: sandbox.ipcnsPath,
+        utsnsPath: sandbox.utsnsPath,
+        usernsPath: sandbox.usernsPath,
+        pidnsPath: sandbox.init ? `/proc/${sandbox.init.pid}/ns/pid` : '',
+        shmPath: sandbox.ipcnsPath === '' ? '/dev/shm' : join(directory, 'shm'),
+        resolvConfPath: join(directory, 'resolv.conf'),
+        hostnamePath: join(directory, 'hostname'),
+        hostsPath: join(directory, 'hosts'),
+      },
+      rootfsPath: paths.rootfs(record.id),
+      user,
+      mounts,
+      devices: config.security.isPrivileged ? [...listHostDevices(), ...requestedDevices] : requestedDevices,
+      localhostSeccompProfile: this.#readSeccompProfile(config),
+      targetPidnsPath: this.#targetPidNamespace(record),
+      hostname: sandbox.utsnsPath === '' ? nodeHostname : sandbox.config.hostname || nodeHostname,
+      defaultPidsLimit,
+    });
+  }
+
+  #readSeccompProfile(config: ContainerConfig): string | undefined {
+    const profile = config.security.seccomp;
+    if (profile?.type !== 'localhost' || config.security.isPrivileged) return undefined;
+    try {
+      return readFileSync(profile.localhostRef, 'utf8');
+    } catch (error) {
+      throw new RuntimeError(
+        'InvalidArgument',
+        `seccomp profile ${profile.localhostRef}: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  #targetPidNamespace(record: ContainerRecord): string {
+    const { namespaces } = record.config.security;
+    if (namespaces.pid !== 'target') return '';
+    const target = this.#options.containers.get(namespaces.targetId);
+    if (target.sandboxId !== record.sandboxId)
+      throw new RuntimeError(
+        'InvalidArgument',
+        `target container ${target.id} is not in sandbox ${record.sandboxId}`,
+      );
+    if (target.state !== 'running' || !target.process)
+      throw new RuntimeError('FailedPrecondition', `target container ${target.id} is not running`);
+    return `/proc/${target.process.pid}/ns/pid`;
+  }
+}
+
+function logPathOf(sandbox: SandboxRecord, config: ContainerConfig): string {
+  if (config.logPath === '' || sandbox.config.logDirectory === '') return '';
+  const path = join(sandbox.config.logDirectory, config.logPath);
+  if (path.includes(':'))
+    throw new RuntimeError(
+      'InvalidArgument',
+      `log path ${path} holds a colon, which the container monitor cannot take`,
+    );
+  return path;
+}

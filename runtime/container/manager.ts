@@ -1,0 +1,509 @@
+/**
+ * The lifecycle of containers: one lock per container for what changes its state, none for reads; stop and exec run
+ * beside them. See `record.ts` for the states, `create.ts` for the steps of create.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { KeyedLock } from '#base/keyed-lock.ts';
+import type { Log } from '#base/log.ts';
+import { SingleFlight } from '#base/single-flight.ts';
+import { countOomKills, killGroup } from '#host/cgroup.ts';
+import { nowNs } from '#host/clock.ts';
+import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
+import { unmountAll } from '#host/mount.ts';
+import { isRunning, signalProcess } from '#host/proc.ts';
+import type { ImageId } from '#images/contract.ts';
+import type { Announcer } from '../announcer.ts';
+import type { ContainerManager, ExecSyncResult } from '../contract.ts';
+import { reopenLog } from '../monitor/control-fifo.ts';
+import type { ExitFile } from '../monitor/exit-files.ts';
+import type { RecordStore } from '../record-store.ts';
+import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
+import type { SandboxRecord } from '../sandbox/record.ts';
+import { mergeResources, toOciResources } from '../spec/resources.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+import { cgroupLocation } from './cgroup-location.ts';
+import type { ContainerConfig, ContainerId } from './config.ts';
+import { ContainerCreator, type CreatorOptions } from './create.ts';
+import { execSync } from './exec-sync.ts';
+import type { ContainerRecord } from './record.ts';
+import { StopTask } from './stop-task.ts';
+import { removeVolumes } from './volumes.ts';
+
+const sigkill = 9;
+const exitLostCode = 255;
+const startFailedCode = 128;
+const reopenTimeoutMs = 10_000;
+
+export interface ManagerOptions extends CreatorOptions {
+  readonly sandboxes: RecordStore<SandboxRecord>;
+  readonly announcer: Announcer;
+  readonly execDrainMs: number;
+}
+
+interface ExitWatch {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
+export class CrunContainers implements ContainerManager {
+  readonly #options: ManagerOptions;
+  readonly #containers: RecordStore<ContainerRecord>;
+  readonly #creator: ContainerCreator;
+  readonly #log: Log;
+  readonly #lock = new KeyedLock();
+  readonly #flights = new SingleFlight<ContainerId>();
+  /** Creations under way, by sandbox: a sandbox that goes waits for them. */
+  readonly #creating = new Map<SandboxId, Set<Promise<unknown>>>();
+  readonly #stops = new Map<ContainerId, StopTask>();
+  readonly #exitWatches = new Map<ContainerId, ExitWatch>();
+  /** What is given back after an exit (runtime state, cgroup, mount), under way; remove waits for it. */
+  readonly #releases = new Map<ContainerId, Promise<void>>();
+
+  constructor(options: ManagerOptions) {
+    this.#options = options;
+    this.#containers = options.containers;
+    this.#creator = new ContainerCreator(options);
+    this.#log = options.log;
+  }
+
+  /** Begins to hear of exits. Call once, after recovery has adopted the records. */
+  watchExits(): void {
+    this.#options.exits.watch((exit) => this.#onExitFile(exit));
+  }
+
+  get(id: string): ContainerRecord {
+    return this.#visible(this.#containers.get(id), id);
+  }
+
+  find(id: string): ContainerRecord | undefined {
+    const record = this.#containers.find(id);
+    return record?.state === 'creating' ? undefined : record;
+  }
+
+  list(): ContainerRecord[] {
+    return this.#containers.list().filter((record) => record.state !== 'creating');
+  }
+
+  listOf(sandboxId: SandboxId): ContainerRecord[] {
+    return this.#containers.list().filter((record) => record.sandboxId === sandboxId);
+  }
+
+  isImageInUse(id: ImageId): boolean {
+    return this.#containers.list().some((record) => record.imageId === id);
+  }
+
+  #visible(record: ContainerRecord, id: string): ContainerRecord {
+    if (record.state === 'creating') throw new RuntimeError('NotFound', `container ${id} does not exist yet`);
+    return record;
+  }
+
+  async create(sandboxId: string, config: ContainerConfig, signal: AbortSignal): Promise<ContainerId> {
+    const sandbox = this.#options.sandboxes.get(sandboxId);
+    const key = `${sandbox.id}/${config.metadata.name}/${config.metadata.attempt}`;
+    const flight = this.#flights.run(key, signal, (flightSignal) =>
+      this.#lock.run(`name ${key}`, () => this.#createNamed(sandbox.id, config, flightSignal)),
+    );
+    return flight;
+  }
+
+  async #createNamed(
+    sandboxId: SandboxId,
+    config: ContainerConfig,
+    signal: AbortSignal,
+  ): Promise<ContainerId> {
+    throwIfAborted(signal, 'creating a container');
+    const holder = this.listOf(sandboxId).find(
+      (record) =>
+        record.config.metadata.name === config.metadata.name &&
+        record.config.metadata.attempt === config.metadata.attempt,
+    );
+    if (holder) {
+      // A client that timed out asks again: what its first request made is the answer.
+      if (holder.state === 'created' && isDeepStrictEqual(holder.config, config)) return holder.id;
+      throw new RuntimeError(
+        'AlreadyExists',
+        `container ${config.metadata.name} attempt ${config.metadata.attempt} of sandbox ${sandboxId} exists: ${holder.id} (${holder.state})`,
+      );
+    }
+    const id = randomBytes(32).toString('hex') as ContainerId;
+    const work = this.#createReady(id, sandboxId, config, signal);
+    const pending = this.#creating.get(sandboxId) ?? new Set();
+    this.#creating.set(sandboxId, pending);
+    pending.add(work);
+    try {
+      return await work;
+    } finally {
+      pending.delete(work);
+      if (pending.size === 0) this.#creating.delete(sandboxId);
+    }
+  }
+
+  async #createReady(
+    id: ContainerId,
+    sandboxId: SandboxId,
+    config: ContainerConfig,
+    signal: AbortSignal,
+  ): Promise<ContainerId> {
+    const sandbox = this.#options.sandboxes.get(sandboxId);
+    if (sandbox.state !== 'ready' || sandbox.isRemoving)
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `sandbox ${sandboxId} is ${sandbox.isRemoving ? 'being removed' : sandbox.state}; containers need a ready one`,
+      );
+    if (config.security.isPrivileged && !sandbox.config.security.isPrivileged)
+      throw new RuntimeError(
+        'InvalidArgument',
+        `container ${config.metadata.name} is privileged but sandbox ${sandboxId} is not`,
+      );
+    const { record, monitorExited } = await this.#creator.create(id, sandbox, config, signal);
+    this.#watchMonitor(record.id, monitorExited);
+    this.#options.announcer.announce('created', id, sandboxId);
+    const early = this.#options.exits.find(id);
+    if (early) this.#onExitFile(early);
+    return id;
+  }
+
+  /** Settles when no container of the sandbox is being created. New ones are refused once the sandbox is not ready. */
+  async awaitCreations(sandboxId: SandboxId): Promise<void> {
+    await Promise.allSettled(this.#creating.get(sandboxId) ?? []);
+  }
+
+  async start(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const { id } = this.get(idOrPrefix);
+    await this.#lock.run(id, async () => {
+      throwIfAborted(signal, `starting container ${id}`);
+      const record = this.#containers.getExact(id);
+      if (record.state !== 'created' || record.isRemoving)
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} is ${record.state}; only a created one can be started`,
+        );
+      const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
+      if (sandbox.state !== 'ready')
+        throw new RuntimeError('FailedPrecondition', `sandbox ${sandbox.id} of container ${id} is not ready`);
+      try {
+        await this.#options.handlers.get(record.handler).start(id);
+      } catch (error) {
+        this.#recordExit(id, {
+          exitCode: startFailedCode,
+          atNs: nowNs(),
+          reason: 'StartError',
+          message: messageOf(error),
+        });
+        throw error;
+      }
+      this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
+      this.#options.announcer.announce('started', id, record.sandboxId);
+    });
+  }
+
+  async stop(idOrPrefix: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const record = this.#containers.find(idOrPrefix);
+    if (!record || record.state === 'creating' || record.state === 'created' || record.state === 'exited')
+      return;
+    await this.#end(record, timeoutMs, signal);
+  }
+
+  /** Kills a container in any state that has a process, and waits until its exit is recorded. */
+  async kill(id: ContainerId, signal: AbortSignal): Promise<void> {
+    const record = this.#containers.findExact(id);
+    if (!record || record.state === 'exited' || record.state === 'creating') return;
+    await this.#end(record, 0, signal);
+  }
+
+  async #end(record: ContainerRecord, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const { id } = record;
+    if (!record.process || !isRunning(record.process)) this.#exitGone(id);
+    let task = this.#stops.get(id);
+    if (!task) {
+      const exited = this.#exitWatch(id).promise;
+      task = new StopTask({
+        terminate: () => this.#signal(id, signalNumber(record.stopSignal)),
+        kill: () => this.#killAll(id),
+        exited,
+        verify: () => this.#exitGone(id),
+      });
+      this.#stops.set(id, task);
+      exited.finally(() => this.#stops.delete(id));
+    }
+    await task.request(timeoutMs, signal);
+  }
+
+  #signal(id: ContainerId, signal: number): void {
+    const record = this.#containers.findExact(id);
+    if (record?.process) signalProcess(record.process, signal);
+  }
+
+  #killAll(id: ContainerId): void {
+    const record = this.#containers.findExact(id);
+    if (!record?.process) return;
+    signalProcess(record.process, sigkill);
+    // Its death takes its PID namespace along only if it has one of its own.
+    if (record.config.security.namespaces.pid !== 'container' && record.cgroupsPath !== '')
+      killGroup(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath));
+  }
+
+  #exitWatch(id: ContainerId): ExitWatch {
+    let watch = this.#exitWatches.get(id);
+    if (!watch) {
+      let resolve: () => void = () => {};
+      const promise = new Promise<void>((settle) => {
+        resolve = settle;
+      });
+      watch = { promise, resolve };
+      this.#exitWatches.set(id, watch);
+    }
+    return watch;
+  }
+
+  #watchMonitor(id: ContainerId, exited: Promise<ExitStatus>): void {
+    exited.then(() => {
+      const record = this.#containers.findExact(id);
+      if (!record || record.state === 'exited') return;
+      const file = this.#options.exits.find(id);
+      if (file) this.#onExitFile(file);
+      else this.#adopt(record);
+    });
+  }
+
+  /** The monitor died without a word: its child is now ours, so its end is still seen, and the exit code with it. */
+  #adopt(record: ContainerRecord): void {
+    const { process } = record;
+    if (!process) {
+      this.#exitGone(record.id);
+      return;
+    }
+    this.#log.warn(
+      { containerId: record.id, pid: process.pid },
+      'the monitor died; its container is watched directly and its log has ended',
+    );
+    awaitAdopted(process.pid).then((status) => {
+      const exitCode = status.type === 'exited' ? status.code : 128 + status.signal;
+      this.#onExit(record.id, exitCode, nowNs());
+    });
+  }
+
+  #onExitFile(exit: ExitFile): void {
+    this.#onExit(
+      exit.containerId as ContainerId,
+      exit.exitCode < 0 ? exitLostCode : exit.exitCode,
+      exit.atNs,
+    );
+  }
+
+  #onExit(id: ContainerId, exitCode: number, atNs: bigint): void {
+    const record = this.#containers.findExact(id);
+    if (!record || record.state === 'exited' || record.state === 'creating') return;
+    // Behind a start under way: a short-lived process must be seen running before it is seen exited.
+    void this.#lock.run(id, async () => {
+      const current = this.#containers.findExact(id);
+      if (!current || current.state === 'exited') return;
+      this.#recordExit(id, { exitCode, atNs, ...this.#judge(current, exitCode) });
+    });
+  }
+
+  /** For a process that is gone: its exit file tells the code, or it is lost. */
+  #exitGone(id: ContainerId): void {
+    const record = this.#containers.findExact(id);
+    if (!record || record.state === 'exited' || (record.process && isRunning(record.process))) return;
+    const file = this.#options.exits.find(id);
+    if (file) {
+      this.#onExitFile(file);
+      return;
+    }
+    if (record.monitor && isRunning(record.monitor)) return; // it is about to write the file
+    this.#recordExit(id, {
+      exitCode: exitLostCode,
+      atNs: nowNs(),
+      reason: 'Unknown',
+      message: 'the container and its monitor are gone and left no exit code',
+    });
+  }
+
+  #judge(record: ContainerRecord, exitCode: number): { reason: string; message: string } {
+    if (exitCode === 0) return { reason: 'Completed', message: '' };
+    const wasOutOfMemory =
+      existsSync(join(this.#options.paths.bundle(record.id), 'oom')) ||
+      (record.cgroupsPath !== '' &&
+        countOomKills(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath)) > 0);
+    return { reason: wasOutOfMemory ? 'OOMKilled' : 'Error', message: '' };
+  }
+
+  #recordExit(
+    id: ContainerId,
+    exit: { exitCode: number; atNs: bigint; reason: string; message: string },
+  ): void {
+    const record = this.#containers.getExact(id);
+    if (record.state === 'exited') return;
+    this.#containers.put({
+      ...record,
+      state: 'exited',
+      exitCode: exit.exitCode,
+      finishedAtNs: exit.atNs,
+      reason: exit.reason,
+      message: exit.message,
+    });
+    this.#log.info(
+      { containerId: id, sandboxId: record.sandboxId, exitCode: exit.exitCode, reason: exit.reason },
+      'container exited',
+    );
+    this.#options.announcer.announce('stopped', id, record.sandboxId);
+    this.#exitWatch(id).resolve();
+    this.#exitWatches.delete(id);
+    const release = this.#release(id).finally(() => {
+      if (this.#releases.get(id) === release) this.#releases.delete(id);
+    });
+    this.#releases.set(id, release);
+  }
+
+  /** Gives back what an exited container needs no more. A failure is logged: remove tries again and reports it. */
+  async #release(id: ContainerId): Promise<void> {
+    const record = this.#containers.findExact(id);
+    if (!record) return;
+    try {
+      await this.#options.handlers.get(record.handler).remove(id);
+      unmountAll(this.#options.paths.rootfs(id));
+    } catch (error) {
+      this.#log.warn(
+        { containerId: id, err: error },
+        'clean-up after an exit failed; removing the container tries again',
+      );
+    }
+  }
+
+  async remove(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const found = this.#containers.find(idOrPrefix);
+    if (!found || found.state === 'creating') return;
+    const { id } = found;
+    await this.kill(id, signal);
+    await this.#releases.get(id);
+    await this.#lock.run(`remove ${id}`, async () => {
+      const record = this.#containers.findExact(id);
+      if (!record) return;
+      if (!record.isRemoving) this.#containers.update(id, { isRemoving: true });
+      await this.#dismantle(record);
+      this.#containers.remove(id);
+      this.#options.announcer.announce('deleted', id, record.sandboxId);
+    });
+  }
+
+  /** Removes everything a container ever had, by its id; idempotent, for recovery and remove alike. */
+  async dismantle(id: ContainerId, handler: string): Promise<void> {
+    const { paths, exits, snapshotter } = this.#options;
+    if (existsSync(paths.bundle(id))) {
+      await this.#options.handlers.get(handler).remove(id);
+      unmountAll(paths.rootfs(id));
+    }
+    await snapshotter.remove(id);
+    removeVolumes(paths.volumes(id));
+    rmSync(paths.bundle(id), { recursive: true, force: true });
+    rmSync(join(paths.sockets, id), { force: true });
+    exits.remove(id);
+  }
+
+  async #dismantle(record: ContainerRecord): Promise<void> {
+    // The release after the exit has deleted the runtime's state; doing it again costs a process and finds nothing.
+    if (record.state === 'exited' && !existsSync(join(this.#options.paths.bundle(record.id), 'config.json')))
+      return;
+    await this.dismantle(record.id, record.handler);
+  }
+
+  async updateResources(idOrPrefix: string, resources: LinuxResources, signal: AbortSignal): Promise<void> {
+    const { id } = this.get(idOrPrefix);
+    await this.#lock.run(id, async () => {
+      const record = this.#containers.getExact(id);
+      if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `container ${id} is being removed`);
+      const merged = mergeResources(record.resources, resources);
+      if (record.state === 'created' || record.state === 'running')
+        await this.#options.handlers
+          .get(record.handler)
+          .update(id, toOciResources(resources, this.#options.host), signal);
+      this.#containers.update(id, { resources: merged });
+    });
+  }
+
+  async reopenLog(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const record = this.get(idOrPrefix);
+    if (record.state !== 'running')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; only a running one has a log to reopen`,
+      );
+    if (record.logPath === '') return;
+    await reopenLog(this.#options.paths.bundle(record.id), record.logPath, reopenTimeoutMs, signal);
+  }
+
+  async execSync(
+    idOrPrefix: string,
+    command: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<ExecSyncResult> {
+    const record = this.get(idOrPrefix);
+    if (record.state !== 'running')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; exec needs a running one`,
+      );
+    if (command.length === 0)
+      throw new RuntimeError('InvalidArgument', `exec in container ${record.id}: the command is empty`);
+    return execSync(
+      this.#options.handlers.get(record.handler),
+      {
+        containerId: record.id,
+        bundle: this.#options.paths.bundle(record.id),
+        command,
+        timeoutMs,
+        drainMs: this.#options.execDrainMs,
+      },
+      signal,
+    );
+  }
+
+  describe(idOrPrefix: string): Record<string, unknown> {
+    const record = this.get(idOrPrefix);
+    return {
+      sandboxID: record.sandboxId,
+      pid: record.process?.pid ?? 0,
+      removing: record.isRemoving,
+      snapshotKey: record.id,
+      snapshotter: 'overlay',
+      runtimeType: record.handler,
+      privileged: record.config.security.isPrivileged,
+      config: record.config,
+      runtimeSpec: this.#readSpec(record.id),
+    };
+  }
+
+  #readSpec(id: ContainerId): unknown {
+    try {
+      return JSON.parse(readFileSync(join(this.#options.paths.bundle(id), 'config.json'), 'utf8'));
+    } catch {
+      return null; // after a reboot the bundle is gone; the rest of the answer still helps
+    }
+  }
+
+  /** Takes up a container that ran before this daemon started: its end is found now or heard of later. */
+  recover(record: ContainerRecord, isSameBoot: boolean): void {
+    if (record.state === 'exited') return;
+    const file = this.#options.exits.find(record.id);
+    if (file) {
+      this.#onExitFile(file);
+      return;
+    }
+    const isAlive = isSameBoot && record.process !== undefined && isRunning(record.process);
+    if (isAlive) return;
+    this.#recordExit(record.id, {
+      exitCode: exitLostCode,
+      atNs: nowNs(),
+      reason: 'Unknown',
+      message: isSameBoot
+        ? 'the container ended while no monitor watched it'
+        : 'the node was rebooted while the container ran',
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/** The files that every container of a pod sees: resolv.conf, hostname, hosts, and /dev/shm. */
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '#base/errors.ts';
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
+import type { DnsConfig } from './config.ts';
+
+/** The text of resolv.conf: search, nameserver and options lines, in this order (resolv.conf(5); CRI DNSConfig). */
+export function formatResolvConf(dns: DnsConfig): string {
+  const lines: string[] = [];
+  if (dns.searches.length > 0) lines.push(`search ${dns.searches.join(' ')}`);
+  for (const server of dns.servers) lines.push(`nameserver ${server}`);
+  if (dns.options.length > 0) lines.push(`options ${dns.options.join(' ')}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function copyOrEmpty(source: string, target: string): void {
+  try {
+    copyFileSync(source, target);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    writeFileSync(target, ''); // a node without this file gives its pods an empty one
+  }
+}
+
+export interface SandboxFilesRequest {
+  readonly directory: string;
+  readonly hostname: string;
+  /** undefined copies the node's file. */
+  readonly dns: DnsConfig | undefined;
+  /** Whether the pod has its own IPC namespace and so its own /dev/shm. */
+  readonly ownShm: boolean;
+}
+
+const shmBytes = '65536k';
+
+/** Makes the files and mounts shm. Undone by `removeSandboxFiles`, also when this fails half-way. */
+export function makeSandboxFiles(request: SandboxFilesRequest): void {
+  const { directory } = request;
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  writeFileSync(join(directory, 'hostname'), `${request.hostname}\n`, { mode: 0o644 });
+  copyOrEmpty('/etc/hosts', join(directory, 'hosts'));
+  const resolvConf = join(directory, 'resolv.conf');
+  if (request.dns === undefined) copyOrEmpty('/etc/resolv.conf', resolvConf);
+  else writeFileSync(resolvConf, formatResolvConf(request.dns), { mode: 0o644 });
+  if (!request.ownShm) return;
+  const shm = join(directory, 'shm');
+  mkdirSync(shm, { recursive: true });
+  performMount(
+    {
+      type: 'tmpfs',
+      source: 'shm',
+      flags: MS_NOSUID | MS_NODEV | MS_NOEXEC,
+      data: `mode=1777,size=${shmBytes}`,
+    },
+    shm,
+  );
+}
+
+/** Unmounts shm; its content is gone. Idempotent. */
+export function unmountShm(directory: string): void {
+  unmountAll(join(directory, 'shm'));
+}
+
+/** Removes the files, the shm mount first. Idempotent. */
+export function removeSandboxFiles(directory: string): void {
+  unmountShm(directory);
+  rmSync(directory, { recursive: true, force: true });
+}

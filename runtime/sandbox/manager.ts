@@ -1,0 +1,336 @@
+/**
+ * The lifecycle of sandboxes. A sandbox is pinned namespaces and files, no process; see `record.ts` for its states.
+ * Everything it has is found by its id alone, so that failure, removal and recovery clean up with the same steps.
+ */
+import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { KeyedLock } from '#base/keyed-lock.ts';
+import type { Log } from '#base/log.ts';
+import { SingleFlight } from '#base/single-flight.ts';
+import { UndoList } from '#base/undo.ts';
+import { nowNs } from '#host/clock.ts';
+import { isNamespacePin, pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
+import { isRunning } from '#host/proc.ts';
+import type { PodNetwork } from '#network/pod-network.ts';
+import type { Announcer } from '../announcer.ts';
+import type { CrunContainers } from '../container/manager.ts';
+import type { SandboxManager } from '../contract.ts';
+import type { HandlerTable } from '../handlers.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { RecordStore } from '../record-store.ts';
+import { sandboxSysctls, sysctlFile } from '../spec/sysctls.ts';
+import type { LinuxResources, SandboxConfig, SandboxId } from './config.ts';
+import { makeSandboxFiles, removeSandboxFiles, unmountShm } from './files.ts';
+import type { PidInit } from './pid-init.ts';
+import type { SandboxRecord } from './record.ts';
+
+export interface SandboxManagerOptions {
+  readonly sandboxes: RecordStore<SandboxRecord>;
+  readonly containers: CrunContainers;
+  readonly network: PodNetwork;
+  readonly handlers: HandlerTable;
+  readonly paths: RuntimePaths;
+  readonly pidInit: PidInit;
+  readonly announcer: Announcer;
+  readonly programs: { readonly unshare: string; readonly sh: string };
+  readonly nodeHostname: string;
+  /** Throws InvalidArgument for a cgroup parent that the driver cannot take. */
+  readonly checkCgroupParent: (parent: string) => void;
+  readonly log: Log;
+}
+
+export class PinnedSandboxes implements SandboxManager {
+  readonly #options: SandboxManagerOptions;
+  readonly #sandboxes: RecordStore<SandboxRecord>;
+  readonly #log: Log;
+  readonly #lock = new KeyedLock();
+  readonly #flights = new SingleFlight<SandboxId>();
+
+  constructor(options: SandboxManagerOptions) {
+    this.#options = options;
+    this.#sandboxes = options.sandboxes;
+    this.#log = options.log;
+  }
+
+  get(id: string): SandboxRecord {
+    const record = this.#sandboxes.get(id);
+    if (record.state === 'initializing')
+      throw new RuntimeError('NotFound', `sandbox ${id} does not exist yet`);
+    return record;
+  }
+
+  find(id: string): SandboxRecord | undefined {
+    const record = this.#sandboxes.find(id);
+    return record?.state === 'initializing' ? undefined : record;
+  }
+
+  list(): SandboxRecord[] {
+    return this.#sandboxes.list().filter((record) => record.state !== 'initializing');
+  }
+
+  async run(config: SandboxConfig, runtimeHandler: string, signal: AbortSignal): Promise<SandboxId> {
+    const { name, namespace, uid, attempt } = config.metadata;
+    const key = JSON.stringify([name, namespace, uid, attempt]);
+    return this.#flights.run(key, signal, (flightSignal) =>
+      this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal)),
+    );
+  }
+
+  async #runNamed(config: SandboxConfig, runtimeHandler: string, signal: AbortSignal): Promise<SandboxId> {
+    throwIfAborted(signal, 'running a sandbox');
+    const holder = this.#sandboxes
+      .list()
+      .find((record) => isDeepStrictEqual(record.config.metadata, config.metadata));
+    if (holder) {
+      // A client that timed out asks again: what its first request made is the answer.
+      if (holder.state === 'ready' && !holder.isRemoving && holder.runtimeHandler === runtimeHandler)
+        return holder.id;
+      const { namespace, name, attempt } = config.metadata;
+      throw new RuntimeError(
+        'AlreadyExists',
+        `sandbox of pod ${namespace}/${name} attempt ${attempt} exists: ${holder.id} (${holder.state}); remove it or ask with the next attempt`,
+      );
+    }
+    this.#options.handlers.get(runtimeHandler);
+    this.#options.checkCgroupParent(config.cgroupParent);
+    const id = randomBytes(32).toString('hex') as SandboxId;
+    return this.#build(this.#newRecord(id, config, runtimeHandler), signal);
+  }
+
+  #newRecord(id: SandboxId, config: SandboxConfig, runtimeHandler: string): SandboxRecord {
+    const { paths } = this.#options;
+    const { network, ipc } = config.security.namespaces;
+    return {
+      id,
+      state: 'initializing',
+      config,
+      runtimeHandler,
+      createdAtNs: nowNs(),
+      ips: [],
+      netnsPath: network === 'node' ? '' : paths.netns(id),
+      // A host-network pod keeps the node's host name, and so its UTS namespace.
+      utsnsPath: network === 'node' ? '' : paths.utsns(id),
+      ipcnsPath: ipc === 'node' ? '' : paths.ipcns(id),
+      usernsPath: '',
+      init: undefined,
+      cniResult: null,
+      isRemoving: false,
+    };
+  }
+
+  async #build(initial: SandboxRecord, signal: AbortSignal): Promise<SandboxId> {
+    const { id, config } = initial;
+    const { network, handlers, paths, pidInit, announcer } = this.#options;
+    const log = this.#log.child({ sandboxId: id });
+    const undo = new UndoList(log);
+    let record = this.#sandboxes.put(initial);
+    undo.add('forget the record', () => this.#sandboxes.remove(id));
+    try {
+      undo.add('remove the namespaces', () => this.#unpin(record));
+      await this.#pin(record, signal);
+      if (record.netnsPath !== '') {
+        undo.add('detach the network', () => network.detach(id, record.netnsPath));
+        const attached = await network.attach(this.#networkRequest(record), signal);
+        record = this.#sandboxes.update(id, { ips: attached.ips, cniResult: attached.raw });
+      }
+      undo.add('remove the files', () => removeSandboxFiles(paths.sandbox(id)));
+      makeSandboxFiles({
+        directory: paths.sandbox(id),
+        hostname: this.#hostnameOf(record),
+        dns: config.dns,
+        ownShm: record.ipcnsPath !== '',
+      });
+      if (config.security.namespaces.pid === 'pod') {
+        const handler = handlers.get(record.runtimeHandler);
+        undo.add('remove the init', () => pidInit.remove(id, record.init, handler));
+        const init = await pidInit.start(record, handler, signal);
+        record = this.#sandboxes.update(id, { init: init.process });
+        init.monitorExited.then(() => this.#onInitExit(id));
+      }
+      throwIfAborted(signal, `running sandbox ${id}`);
+      record = this.#sandboxes.update(id, { state: 'ready' });
+    } catch (error) {
+      await this.#giveUp(record, undo, error);
+      throw error;
+    }
+    undo.commit();
+    announcer.announce('created', id, id);
+    announcer.announce('started', id, id);
+    return id;
+  }
+
+  /** Undoes a failed creation; what could not be undone stays as a sandbox that is not ready, for Stop and Remove to finish. */
+  async #giveUp(record: SandboxRecord, undo: UndoList, error: unknown): Promise<void> {
+    const failures = await undo.run();
+    if (failures.length === 0) return;
+    this.#log.error(
+      { sandboxId: record.id, err: error, left: failures.map((failure) => failure.name) },
+      'a failed sandbox could not be undone; it stays as not ready until it is removed',
+    );
+    this.#sandboxes.put({ ...record, state: 'notReady' });
+  }
+
+  async #pin(record: SandboxRecord, signal: AbortSignal): Promise<void> {
+    await pinNamespaces(
+      {
+        ...(record.netnsPath === '' ? {} : { netPath: record.netnsPath }),
+        ...(record.ipcnsPath === '' ? {} : { ipcPath: record.ipcnsPath }),
+        ...(record.utsnsPath === '' ? {} : { utsPath: record.utsnsPath }),
+        hostname: this.#hostnameOf(record),
+        sysctls: Object.fromEntries(
+          Object.entries(sandboxSysctls(record.config.sysctls, record.config.security.namespaces)).map(
+            ([name, value]) => [sysctlFile(name), value],
+          ),
+        ),
+      },
+      this.#options.programs,
+      signal,
+    );
+  }
+
+  #unpin(record: SandboxRecord): void {
+    unpinNamespace(record.netnsPath);
+    unpinNamespace(record.ipcnsPath);
+    unpinNamespace(record.utsnsPath);
+  }
+
+  #hostnameOf(record: SandboxRecord): string {
+    const { nodeHostname } = this.#options;
+    return record.utsnsPath === '' ? nodeHostname : record.config.hostname || nodeHostname;
+  }
+
+  #networkRequest(record: SandboxRecord) {
+    const { config } = record;
+    return {
+      sandboxId: record.id,
+      name: config.metadata.name,
+      namespace: config.metadata.namespace,
+      uid: config.metadata.uid,
+      annotations: config.annotations,
+      cgroupParent: config.cgroupParent,
+      portMappings: config.portMappings,
+      dns: config.dns,
+      netnsPath: record.netnsPath,
+    };
+  }
+
+  #onInitExit(id: SandboxId): void {
+    const record = this.#sandboxes.findExact(id);
+    if (record?.state !== 'ready' || (record.init && isRunning(record.init))) return;
+    this.#log.warn({ sandboxId: id }, 'the init of the sandbox died; the sandbox is not ready any more');
+    this.#markNotReady(id);
+  }
+
+  /** Disk, memory, announcement. Idempotent. */
+  #markNotReady(id: SandboxId): void {
+    const record = this.#sandboxes.findExact(id);
+    if (!record || record.state === 'notReady') return;
+    const wasReady = record.state === 'ready';
+    this.#sandboxes.update(id, { state: 'notReady' });
+    if (wasReady) this.#options.announcer.announce('stopped', id, id);
+  }
+
+  async stop(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const found = this.#sandboxes.find(idOrPrefix);
+    if (!found || found.state === 'initializing') return;
+    await this.#lock.run(found.id, () => this.#stopLocked(found.id, signal));
+  }
+
+  async #stopLocked(id: SandboxId, signal: AbortSignal): Promise<void> {
+    const record = this.#sandboxes.findExact(id);
+    if (!record) return;
+    const { containers, network, pidInit, handlers, paths } = this.#options;
+    // First the state, so that nothing new starts in it; the announcement comes with it.
+    const before = record.state;
+    this.#markNotReady(id);
+    await containers.awaitCreations(id);
+    const ended = await Promise.allSettled(
+      containers.listOf(id).map((container) => containers.kill(container.id, signal)),
+    );
+    throwFirst(ended);
+    throwIfAborted(signal, `stopping sandbox ${id}`);
+    if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
+    await pidInit.remove(id, record.init, handlers.get(record.runtimeHandler));
+    this.#unpin(record);
+    unmountShm(paths.sandbox(id));
+    if (before === 'ready') this.#log.info({ sandboxId: id }, 'sandbox stopped');
+  }
+
+  async remove(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const found = this.#sandboxes.find(idOrPrefix);
+    if (!found || found.state === 'initializing') return;
+    const { id } = found;
+    await this.#lock.run(id, async () => {
+      if (!this.#sandboxes.findExact(id)) return;
+      this.#sandboxes.update(id, { isRemoving: true });
+      await this.#stopLocked(id, signal);
+      const { containers, announcer, paths } = this.#options;
+      throwFirst(
+        await Promise.allSettled(
+          containers.listOf(id).map((container) => containers.remove(container.id, signal)),
+        ),
+      );
+      removeSandboxFiles(paths.sandbox(id));
+      this.#sandboxes.remove(id);
+      announcer.announce('deleted', id, id);
+      this.#log.info({ sandboxId: id }, 'sandbox removed');
+    });
+  }
+
+  async updateResources(
+    idOrPrefix: string,
+    overhead: LinuxResources | undefined,
+    resources: LinuxResources | undefined,
+  ): Promise<void> {
+    const record = this.get(idOrPrefix);
+    this.#sandboxes.update(record.id, {
+      config: {
+        ...record.config,
+        overhead: overhead ?? record.config.overhead,
+        resources: resources ?? record.config.resources,
+      },
+    });
+  }
+
+  /**
+   * Takes up a sandbox that an earlier daemon left. One that was being made is undone; one whose namespaces are gone is
+   * not ready, and keeps its record, for its network is still owed a detach until it is stopped or removed.
+   */
+  async recover(record: SandboxRecord): Promise<void> {
+    if (record.state === 'initializing') {
+      await this.#undoCreation(record);
+      return;
+    }
+    if (record.state !== 'ready') return;
+    const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath].filter((path) => path !== '');
+    const isWhole = pins.every(isNamespacePin) && (record.init === undefined || isRunning(record.init));
+    if (isWhole) return;
+    this.#log.warn(
+      { sandboxId: record.id },
+      'the namespaces of a sandbox are gone; it is not ready any more',
+    );
+    this.#markNotReady(record.id);
+  }
+
+  async #undoCreation(record: SandboxRecord): Promise<void> {
+    const { network, pidInit, handlers, paths } = this.#options;
+    try {
+      if (record.netnsPath !== '') await network.detach(record.id, record.netnsPath);
+      await pidInit.remove(record.id, record.init, handlers.get(record.runtimeHandler));
+      removeSandboxFiles(paths.sandbox(record.id));
+      this.#unpin(record);
+      this.#sandboxes.remove(record.id);
+    } catch (error) {
+      this.#log.error(
+        { sandboxId: record.id, err: error },
+        `undoing a half-made sandbox failed: ${messageOf(error)}`,
+      );
+      this.#sandboxes.put({ ...record, state: 'notReady' });
+    }
+  }
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}

@@ -1,0 +1,90 @@
+/**
+ * The init of a sandbox that shares its PID namespace: PID 1 there, so that the namespace outlives any one container and
+ * orphans are reaped. `catatonit -P` waits for ever. Other sandboxes have no process at all.
+ */
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RuntimeError } from '#base/errors.ts';
+import type { ExitStatus } from '#host/launch.ts';
+import { isRunning, type ProcessIdentity, signalProcess } from '#host/proc.ts';
+import type { ExitFiles } from '../monitor/exit-files.ts';
+import { createMonitored } from '../monitor/launch.ts';
+import type { CliRuntime } from '../oci/cli-runtime.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { HostFacts } from '../spec/inputs.ts';
+import { buildSandboxInitSpec } from '../spec/sandbox-init-spec.ts';
+import type { SandboxRecord } from './record.ts';
+
+export interface PidInitOptions {
+  readonly paths: RuntimePaths;
+  readonly exits: ExitFiles;
+  readonly host: HostFacts;
+  readonly conmonPath: string;
+  /** '' when catatonit is not installed. */
+  readonly initPath: string;
+}
+
+export interface StartedInit {
+  readonly process: ProcessIdentity;
+  readonly monitorExited: Promise<ExitStatus>;
+}
+
+export class PidInit {
+  readonly #options: PidInitOptions;
+
+  constructor(options: PidInitOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the init of `sandbox`, under the sandbox's own id. The caller undoes with `remove`, also on failure. */
+  async start(sandbox: SandboxRecord, handler: CliRuntime, signal: AbortSignal): Promise<StartedInit> {
+    const { paths, initPath } = this.#options;
+    if (initPath === '' || !existsSync(initPath))
+      throw new RuntimeError(
+        'FailedPrecondition',
+        'a shared PID namespace needs catatonit, which is not installed; run: apt-get install catatonit',
+      );
+    const bundle = paths.bundle(sandbox.id);
+    mkdirSync(paths.rootfs(sandbox.id), { recursive: true, mode: 0o711 });
+    const spec = buildSandboxInitSpec({
+      sandboxId: sandbox.id,
+      config: sandbox.config,
+      host: this.#options.host,
+      rootfsPath: paths.rootfs(sandbox.id),
+      initPath,
+      netnsPath: sandbox.netnsPath,
+      ipcnsPath: sandbox.ipcnsPath,
+      utsnsPath: sandbox.utsnsPath,
+      usernsPath: sandbox.usernsPath,
+    });
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+    const started = await createMonitored(
+      this.#options.conmonPath,
+      {
+        containerId: sandbox.id,
+        name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_init`,
+        bundle,
+        exitDir: paths.exits,
+        socketDir: paths.sockets,
+        logPath: '',
+        hasTty: false,
+        hasStdin: false,
+        leaveStdinOpen: false,
+        runtime: handler,
+      },
+      signal,
+    );
+    await handler.start(sandbox.id, signal);
+    return { process: started.container, monitorExited: started.monitorExited };
+  }
+
+  /** Ends the init and removes what it had. Idempotent. */
+  async remove(sandboxId: string, init: ProcessIdentity | undefined, handler: CliRuntime): Promise<void> {
+    const { paths, exits } = this.#options;
+    if (init && isRunning(init)) signalProcess(init, 9);
+    if (existsSync(paths.bundle(sandboxId))) await handler.remove(sandboxId);
+    rmSync(paths.bundle(sandboxId), { recursive: true, force: true });
+    rmSync(join(paths.sockets, sandboxId), { force: true });
+    exits.remove(sandboxId);
+  }
+}
