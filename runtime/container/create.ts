@@ -13,6 +13,7 @@ import { performMount, unmountAll } from '#host/mount.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { HandlerTable } from '../handlers.ts';
+import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
@@ -241,6 +242,7 @@ export class ContainerCreator {
     const { paths, host, nodeHostname, defaultPidsLimit } = this.#options;
     const { config } = record;
     const directory = paths.sandbox(sandbox.id);
+    const { features } = this.#options.handlers.get(record.handler);
     const requestedDevices = resolveDevices(config.devices);
     return buildContainerSpec({
       containerId: record.id,
@@ -249,7 +251,11 @@ export class ContainerCreator {
       sandboxConfig: sandbox.config,
       imageConfig: image.config,
       imageReference: record.imageName,
-      host,
+      host: {
+        ...host,
+        hasRecursiveReadonly: features.hasRecursiveReadonly,
+        hasIdmappedMounts: features.hasIdmappedMounts,
+      },
       paths: {
         netnsPath: sandbox.netnsPath,
         ipcnsPath: sandbox.ipcnsPath,
@@ -269,6 +275,7 @@ export class ContainerCreator {
       targetPidnsPath: this.#targetPidNamespace(record),
       hostname: sandbox.utsnsPath === '' ? nodeHostname : sandbox.config.hostname || nodeHostname,
       defaultPidsLimit,
+      ...(host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
   }
 

@@ -15,6 +15,19 @@ export interface CliRuntimeOptions {
   /** Directory of the runtime's own state, below /run. */
   readonly root: string;
   readonly cgroupDriver: 'cgroupfs' | 'systemd';
+  readonly features: HandlerFeatures;
+}
+
+/** What an OCI runtime can do, found out by `probeFeatures`. */
+export interface HandlerFeatures {
+  /** What `--version` prints first, such as `crun version 1.8.1`. */
+  readonly version: string;
+  /** Takes the mount option `rro`. */
+  readonly hasRecursiveReadonly: boolean;
+  /** Makes idmapped mounts with mappings given per mount. */
+  readonly hasIdmappedMounts: boolean;
+  /** Good for pods with a user namespace. */
+  readonly hasUserNamespaces: boolean;
 }
 
 export class CliRuntime {
@@ -24,6 +37,7 @@ export class CliRuntime {
   /** Arguments before every subcommand; the monitor needs them too. */
   readonly globalArgs: readonly string[];
   readonly usesSystemd: boolean;
+  readonly features: HandlerFeatures;
 
   constructor(options: CliRuntimeOptions) {
     this.name = options.name;
@@ -31,6 +45,7 @@ export class CliRuntime {
     this.path = options.path;
     this.usesSystemd = options.cgroupDriver === 'systemd';
     this.globalArgs = ['--root', options.root];
+    this.features = options.features;
   }
 
   #args(command: readonly string[]): string[] {
@@ -91,30 +106,60 @@ export class CliRuntime {
       ...stdio,
     });
   }
-
-  /** What `features` prints; undefined for runtimes too old to have it. */
-  async features(): Promise<OciFeatures | undefined> {
-    const result = await run({ path: this.path, args: ['features'], timeoutMs: 10_000 });
-    if (!succeeded(result.status)) return undefined;
-    try {
-      return JSON.parse(result.stdout.toString()) as OciFeatures;
-    } catch (error) {
-      throw new RuntimeError('Internal', `${this.path} features printed no JSON`, { cause: error });
-    }
-  }
-
-  /** First line of `--version`. */
-  async version(): Promise<string> {
-    const result = await run({ path: this.path, args: ['--version'], timeoutMs: 10_000 });
-    return result.stdout.toString().split('\n')[0]?.trim() ?? '';
-  }
 }
 
 /** The parts of a features document that Berth reads (runtime-spec features.md). */
-export interface OciFeatures {
+interface FeaturesDocument {
   readonly mountOptions?: readonly string[];
   readonly linux?: {
     readonly namespaces?: readonly string[];
     readonly mountExtensions?: { readonly idmap?: { readonly enabled?: boolean } };
+  };
+}
+
+function parseFeatures(path: string, text: string): FeaturesDocument {
+  try {
+    return JSON.parse(text) as FeaturesDocument;
+  } catch (error) {
+    throw new RuntimeError('Internal', `${path} features printed no JSON`, { cause: error });
+  }
+}
+
+function isAtLeast(version: string, major: number, minor: number): boolean {
+  const match = /(\d+)\.(\d+)/.exec(version);
+  if (!match) return false;
+  const [found, foundMinor] = [Number(match[1]), Number(match[2])];
+  return found > major || (found === major && foundMinor >= minor);
+}
+
+/**
+ * Asks an OCI runtime what it can do: by its `features` command, and for a crun too old to have one (before 1.8.7) by its
+ * version: the option rro came with 1.4, mappings per mount as Kubernetes needs them with 1.9.
+ * Throws FailedPrecondition if the program cannot be run.
+ */
+export async function probeFeatures(type: 'crun' | 'runc', path: string): Promise<HandlerFeatures> {
+  const [versionRun, featuresRun] = await Promise.all([
+    run({ path, args: ['--version'], timeoutMs: 10_000 }),
+    run({ path, args: ['features'], timeoutMs: 10_000 }),
+  ]);
+  const version = versionRun.stdout.toString().split('\n')[0]?.trim() ?? '';
+  if (version === '')
+    throw new RuntimeError('FailedPrecondition', `${path} --version printed nothing; is it ${type}?`);
+  if (!succeeded(featuresRun.status)) {
+    const isCrun = type === 'crun';
+    return {
+      version,
+      hasRecursiveReadonly: isCrun && isAtLeast(version, 1, 4),
+      hasIdmappedMounts: isCrun && isAtLeast(version, 1, 9),
+      hasUserNamespaces: isCrun && isAtLeast(version, 1, 9),
+    };
+  }
+  const document = parseFeatures(path, featuresRun.stdout.toString());
+  const hasIdmappedMounts = document.linux?.mountExtensions?.idmap?.enabled ?? false;
+  return {
+    version,
+    hasRecursiveReadonly: document.mountOptions?.includes('rro') ?? false,
+    hasIdmappedMounts,
+    hasUserNamespaces: hasIdmappedMounts && (document.linux?.namespaces?.includes('user') ?? false),
   };
 }

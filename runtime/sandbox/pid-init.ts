@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import type { ExitStatus } from '#host/launch.ts';
 import { isRunning, type ProcessIdentity, signalProcess } from '#host/proc.ts';
+import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
@@ -52,10 +53,14 @@ export class PidInit {
       host: this.#options.host,
       rootfsPath: paths.rootfs(sandbox.id),
       initPath,
-      netnsPath: sandbox.netnsPath,
-      ipcnsPath: sandbox.ipcnsPath,
-      utsnsPath: sandbox.utsnsPath,
-      usernsPath: sandbox.usernsPath,
+      paths: {
+        netnsPath: sandbox.netnsPath,
+        ipcnsPath: sandbox.ipcnsPath,
+        utsnsPath: sandbox.utsnsPath,
+        usernsPath: sandbox.usernsPath,
+      },
+      localhostSeccompProfile: undefined,
+      ...(this.#options.host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
     const started = await createMonitored(
