@@ -1,0 +1,298 @@
+/**
+ * Every option of berthd, once. The parser, the flags, the sample file, the documentation and the type `Config` are all
+ * made from this table; to add an option, add a row and run `make generate`.
+ */
+
+import type { ValueType } from './value-type.ts';
+import {
+  boolean,
+  fileMode,
+  integer,
+  ipAddress,
+  list,
+  listenAddress,
+  oneOf,
+  path,
+  subnet,
+  text,
+} from './value-type.ts';
+
+export interface Option<T> {
+  readonly type: ValueType<T>;
+  /** As it would stand in the file. */
+  readonly default: unknown;
+  /** What it does, in full sentences; lines of the sample file are made from it. */
+  readonly doc: string;
+  /** Whether SIGHUP applies a new value; otherwise a restart is needed. */
+  readonly isReloadable: boolean;
+  /** Name of the flag, if it is not `section-key`. */
+  readonly flag: string | undefined;
+}
+
+function option<T>(
+  type: ValueType<T>,
+  defaultValue: unknown,
+  doc: string,
+  more: { reloadable?: boolean; flag?: string } = {},
+): Option<T> {
+  return { type, default: defaultValue, doc, isReloadable: more.reloadable ?? false, flag: more.flag };
+}
+
+const GiB = 1024 ** 3;
+
+export const options = {
+  daemon: {
+    root_dir: option(
+      path(),
+      '/var/lib/berth',
+      'Images, layers, container file systems and the state database. Must survive a reboot and stand on a file system that overlayfs accepts for its upper directory.',
+      { flag: 'root-dir' },
+    ),
+    state_dir: option(
+      path(),
+      '/run/berth',
+      'Sockets, bundles, pinned namespaces: everything a reboot must forget. Must stand on a tmpfs.',
+      { flag: 'state-dir' },
+    ),
+    shutdown_grace_ms: option(
+      integer(0, 600_000),
+      10_000,
+      'On SIGTERM, how long calls in flight may take to end. Containers are never stopped by a shutdown of the daemon.',
+    ),
+  },
+  server: {
+    socket: option(path(), '/run/berth/berth.sock', 'The unix socket of the CRI. At most 103 bytes long.', {
+      flag: 'socket',
+    }),
+    socket_mode: option(
+      fileMode,
+      '0660',
+      'Permissions of the socket. Whoever can connect is root on this machine.',
+    ),
+    socket_group: option(integer(0, 2 ** 31 - 1), 0, 'Numeric group that owns the socket.'),
+  },
+  log: {
+    level: option(
+      oneOf(['trace', 'debug', 'info', 'warn', 'error']),
+      'info',
+      'Least severe message that is logged. `debug` logs every call.',
+      { reloadable: true },
+    ),
+    format: option(
+      oneOf(['auto', 'json', 'pretty']),
+      'auto',
+      'One JSON object per line, or coloured text for people. `auto` is `pretty` on a terminal and `json` elsewhere.',
+    ),
+  },
+  metrics: {
+    address: option(
+      listenAddress,
+      '127.0.0.1:9095',
+      'Where /metrics (Prometheus) and /healthz are served over HTTP. Empty: nowhere.',
+    ),
+  },
+  runtime: {
+    default_handler: option(
+      text,
+      'crun',
+      'The handler of pods that name no RuntimeClass. Must be one of [handlers].',
+    ),
+    cgroup_driver: option(
+      oneOf(['auto', 'cgroupfs', 'systemd']),
+      'auto',
+      'Who makes cgroups. `auto` is `systemd` where systemd is PID 1, else `cgroupfs`. The kubelet asks for this value and follows it.',
+    ),
+    conmon_path: option(path({ optional: true }), '', 'The conmon program. Empty: found in PATH.'),
+    init_path: option(
+      path({ optional: true }),
+      '',
+      'The init of pods that share a PID namespace (catatonit, statically linked). Empty: found in PATH.',
+    ),
+    pids_limit: option(
+      integer(0, 4_194_304),
+      0,
+      'Greatest number of processes and threads of one container. 0: no limit but that of the pod.',
+    ),
+    container_log_dir: option(
+      path(),
+      '/var/log/berth/containers',
+      'Where logs go of pods whose request names no log directory.',
+    ),
+    log_size_max_bytes: option(
+      integer(0, 1024 * GiB),
+      0,
+      'Size at which conmon starts a log file anew. 0: never; the kubelet rotates logs itself.',
+    ),
+    exec_drain_ms: option(
+      integer(0, 600_000),
+      2000,
+      'After a command of ExecSync has ended, how long to wait for output that its descendants hold open.',
+    ),
+    stop_kill_ms: option(
+      integer(1000, 600_000),
+      10_000,
+      'After SIGKILL, how long to wait for a container to end before the call fails.',
+    ),
+    apparmor_profile: option(
+      text,
+      '',
+      'The AppArmor profile that "runtime default" stands for. Empty: none is applied.',
+    ),
+    seccomp_profile: option(
+      path({ optional: true }),
+      '',
+      'A JSON seccomp profile that "runtime default" stands for. Empty: the built-in one.',
+    ),
+    cdi_spec_dirs: option(
+      list(path()),
+      ['/etc/cdi', '/var/run/cdi'],
+      'Folders of Container Device Interface specs; later ones win.',
+    ),
+  },
+  network: {
+    cni_config_dir: option(
+      path(),
+      '/etc/cni/net.d',
+      'Folder of CNI configurations; the first valid one by name is used. It is watched.',
+    ),
+    cni_plugin_dirs: option(
+      list(path()),
+      ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'],
+      'Folders searched for CNI plugins, in order.',
+    ),
+    cni_cache_dir: option(
+      path(),
+      '/var/lib/cni',
+      'Where results of CNI plugins are kept for their DEL, in the layout of libcni.',
+    ),
+    default_network: option(
+      boolean,
+      true,
+      'Whether to bring a network of our own (bridge berth0) while there is no CNI configuration.',
+    ),
+    default_subnet_v4: option(subnet(4), '10.88.0.0/16', 'IPv4 addresses of the default network.'),
+    default_subnet_v6: option(
+      subnet(6),
+      'fd00:6265:7274:1::/64',
+      'IPv6 addresses of the default network. Empty: IPv4 only.',
+    ),
+    ip_preference: option(
+      oneOf(['ipv4', 'ipv6', 'cni']),
+      'ipv4',
+      'Which address of a pod is its primary one: the first of a family, or the first of the CNI result.',
+    ),
+    netns_dir: option(
+      path(),
+      '/run/netns',
+      'Where network namespaces are pinned; `ip netns` shows those of /run/netns.',
+    ),
+  },
+  images: {
+    registry_config_dirs: option(
+      list(path()),
+      ['/etc/berth/certs.d', '/etc/containerd/certs.d'],
+      'Roots of per-registry settings: HOST/hosts.toml with mirrors, CAs and client certificates. Read at every pull.',
+    ),
+    max_parallel_downloads: option(integer(1, 64), 4, 'Layers downloaded at one time, over all pulls.'),
+    pull_min_bytes_per_second: option(
+      integer(0, GiB),
+      0,
+      'A download slower than this over the whole of `pull_window_ms` is given up. 0: only one that stands still is.',
+    ),
+    pull_window_ms: option(
+      integer(1000, 3_600_000),
+      300_000,
+      'See `pull_min_bytes_per_second`; also how long a download may stand still.',
+    ),
+    max_layer_bytes: option(integer(1, 1024 * GiB), 64 * GiB, 'A layer that unpacks to more is refused.'),
+    max_layer_entries: option(integer(1, 100_000_000), 5_000_000, 'A layer with more files is refused.'),
+    pinned: option(list(text), [], 'Image references that the kubelet must not garbage-collect.', {
+      reloadable: true,
+    }),
+    snapshotter: option(
+      oneOf(['auto', 'overlay', 'native']),
+      'auto',
+      'How layers become a root file system. `native` copies; `auto` is `overlay` where the kernel has it.',
+    ),
+  },
+  streaming: {
+    address: option(
+      ipAddress,
+      '127.0.0.1',
+      'Where the HTTP server of exec, attach and port-forward listens. The kubelet and crictl connect to it from this machine.',
+    ),
+    port: option(integer(0, 65_535), 0, 'Its port. 0: chosen by the kernel.'),
+    tls_cert: option(path({ optional: true }), '', 'Certificate chain (PEM) to serve HTTPS with.'),
+    tls_key: option(path({ optional: true }), '', 'Key (PEM) of `tls_cert`.'),
+    idle_timeout_ms: option(
+      integer(1000, 86_400_000),
+      14_400_000,
+      'A session without a byte in either direction for this long is closed.',
+    ),
+  },
+  stats: {
+    period_ms: option(
+      integer(0, 3_600_000),
+      10_000,
+      'How old usage figures may be that several callers share. 0: read at every call.',
+    ),
+  },
+} as const satisfies Record<string, Record<string, Option<unknown>>>;
+
+type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S;
+type Value<O> = O extends Option<infer T> ? T : never;
+
+/** What `[handlers.NAME]` holds. */
+export interface HandlerConfig {
+  readonly path: string;
+  readonly type: 'crun' | 'runc';
+}
+
+export const handlerOptions = {
+  path: option(path({ optional: true }), '', 'The program. Empty: found in PATH by the name of its type.'),
+  type: option(oneOf(['crun', 'runc']), 'crun', 'Whose command line and messages it has.'),
+} as const;
+
+/** The handlers there are before any file is read; a file changes or adds to them by name. */
+export const defaultHandlers: Readonly<Record<string, HandlerConfig>> = {
+  crun: { path: '', type: 'crun' },
+  runc: { path: '', type: 'runc' },
+};
+
+/** The effective configuration: `config.images.maxParallelDownloads`. */
+export type Config = {
+  readonly [Section in keyof typeof options]: {
+    readonly [Key in keyof (typeof options)[Section] & string as CamelCase<Key>]: Value<
+      (typeof options)[Section][Key]
+    >;
+  };
+} & { readonly handlers: Readonly<Record<string, HandlerConfig>> };
+
+export interface OptionRow {
+  readonly section: string;
+  readonly key: string;
+  /** `images.pinned` */
+  readonly name: string;
+  readonly flag: string;
+  readonly option: Option<unknown>;
+}
+
+/** The table in rows, in order. */
+export function optionRows(): OptionRow[] {
+  return Object.entries(options).flatMap(([section, keys]) =>
+    Object.entries(keys as Record<string, Option<unknown>>).map(([key, row]) => ({
+      section,
+      key,
+      name: `${section}.${key}`,
+      flag: row.flag ?? `${section}-${key}`.replaceAll('_', '-'),
+      option: row,
+    })),
+  );
+}
+
+/** `max_layer_bytes` as a property name. */
+export function camelCase(key: string): string {
+  return key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
