@@ -156,7 +156,10 @@ export class ContainerCreator {
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
     writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
     if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
-    undo.add('remove the exit file', () => exits.remove(id));
+    undo.add('remove the exit file and the attach link', () => {
+      exits.remove(id);
+      rmSync(join(paths.sockets, id), { force: true });
+    });
     undo.add('delete the container from the OCI runtime', () => handler.remove(id));
     const started = await createMonitored(
       this.#options.conmonPath,
