@@ -21,12 +21,16 @@ export interface HostFacts {
   /** The daemon's own value; a lower request is clamped to it when `canLowerOomScore` is false. */
   readonly ownOomScoreAdj: number;
   readonly canLowerOomScore: boolean;
-  /** Hard limits of the daemon by name (`RLIMIT_NOFILE`), for clamping when rlimits cannot be raised. */
+  /** In Go's spelling, as images and seccomp profiles use it. */
   readonly architecture: 'amd64' | 'arm64' | (string & {});
   /** Whether the OCI runtime takes the mount option `rro`. */
   readonly hasRecursiveReadonly: boolean;
   /** Whether the OCI runtime makes idmapped mounts. */
   readonly hasIdmappedMounts: boolean;
+  /** As `uname -r` prints it, for seccomp rules with a minimum; absent: taken for newer than any minimum. */
+  readonly kernelVersion?: string;
+  /** The AppArmor profile that stands for "runtime default"; absent: there is none. */
+  readonly defaultApparmorProfile?: string;
 }
 
 /** The process's user after /etc/passwd and /etc/group of the root file system were read. */
@@ -86,5 +90,26 @@ export interface ContainerSpecInput {
   readonly targetPidnsPath: string;
   /** The container's hostname for HOSTNAME; the node's for host-network pods. */
   readonly hostname: string;
+  /** Greatest number of tasks in the container's cgroup; 0 for none. */
   readonly defaultPidsLimit: number;
+  /** Names of the AppArmor profiles that the kernel holds now; needed only where AppArmor is enabled. */
+  readonly loadedApparmorProfiles?: readonly string[];
+  /** The pod's own MCS level (`s0:c1,c2`), which all its containers share; needed only where SELinux is enabled. */
+  readonly selinuxLevel?: string;
+}
+
+/** What the spec of a sandbox's init is made from. */
+export interface SandboxInitSpecInput {
+  readonly sandboxId: string;
+  readonly config: SandboxConfig;
+  readonly host: HostFacts;
+  /** pidnsPath is not looked at: the init is what makes that namespace. */
+  readonly paths: Pick<SandboxPaths, 'netnsPath' | 'ipcnsPath' | 'utsnsPath' | 'usernsPath'>;
+  /** A directory that may be empty; the OCI runtime makes the mount points in it. */
+  readonly rootfsPath: string;
+  /** The statically linked init on the host, bound read-only into the root file system. */
+  readonly initPath: string;
+  readonly localhostSeccompProfile: string | undefined;
+  readonly loadedApparmorProfiles?: readonly string[];
+  readonly selinuxLevel?: string;
 }
