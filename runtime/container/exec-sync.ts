@@ -25,14 +25,29 @@ export interface ExecSyncRequest {
 
 let counter = 0;
 
-/** Writes the process file for an exec: the container's own process with another command. The caller removes it. */
-export function writeExecProcess(bundle: string, command: readonly string[], hasTty: boolean): string {
+/** Writes the process file for an exec: the container's own process with another command. `size` is the terminal's, in characters. The caller removes it. */
+export function writeExecProcess(
+  bundle: string,
+  command: readonly string[],
+  hasTty: boolean,
+  size?: { readonly width: number; readonly height: number },
+): string {
   const own = JSON.parse(readFileSync(join(bundle, 'process.json'), 'utf8')) as OciProcess;
   const env =
     hasTty && !own.env.some((entry) => entry.startsWith('TERM=')) ? [...own.env, 'TERM=xterm'] : own.env;
   counter += 1;
   const file = join(bundle, `exec-${process.pid}-${counter}.json`);
-  writeFileSync(file, JSON.stringify({ ...own, args: command, env, terminal: hasTty }), { mode: 0o600 });
+  writeFileSync(
+    file,
+    JSON.stringify({
+      ...own,
+      args: command,
+      env,
+      terminal: hasTty,
+      ...(size ? { consoleSize: size } : {}),
+    }),
+    { mode: 0o600 },
+  );
   return file;
 }
 

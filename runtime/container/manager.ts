@@ -92,6 +92,12 @@ export class CrunContainers implements ContainerManager {
     return this.#containers.list().filter((record) => record.sandboxId === sandboxId);
   }
 
+  /** Settles when the container's exit is recorded; at once for one that has exited or is gone. */
+  whenExited(id: ContainerId): Promise<void> {
+    const record = this.#containers.findExact(id);
+    return record && record.state !== 'exited' ? this.#exitWatch(id).promise : Promise.resolve();
+  }
+
   isImageInUse(id: ImageId): boolean {
     return this.#containers.list().some((record) => record.imageId === id);
   }

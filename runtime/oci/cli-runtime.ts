@@ -96,7 +96,7 @@ export class CliRuntime {
   exec(
     id: string,
     processFile: string,
-    stdio: { stdin: 'null' | 'pipe' | number; stdout: 'pipe' | number; stderr: 'pipe' | number },
+    stdio: { stdin: 'null' | 'pipe' | number; stdout: 'null' | 'pipe' | number; stderr: 'pipe' | number },
     extra: readonly string[] = [],
   ): Launched {
     return launch({

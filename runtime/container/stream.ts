@@ -1,0 +1,349 @@
+/**
+ * The process side of Exec, Attach and PortForward. Exec runs the OCI runtime directly, attach speaks to the monitor's
+ * socket, port forwarding opens a socket inside the pod's network namespace. None of them starts a helper.
+ */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { PassThrough, type Readable, Writable } from 'node:stream';
+import { messageOf, RuntimeError } from '#base/errors.ts';
+import {
+  awaitAdopted,
+  describeStatus,
+  type ExitStatus,
+  type Launched,
+  sendSignal,
+  succeeded,
+} from '#host/launch.ts';
+import { connectInside } from '#host/netns-socket.ts';
+import { connectPacketSocket } from '#host/packet-socket.ts';
+import { findProcess, isRunning, listDescendants, type ProcessIdentity, signalProcess } from '#host/proc.ts';
+import { ConsoleSocket, type Terminal } from '#host/terminal.ts';
+import type { HandlerTable } from '../handlers.ts';
+import { resizeTerminal } from '../monitor/control-fifo.ts';
+import { lastWords } from '../oci/errors.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { SandboxId } from '../sandbox/config.ts';
+import type { SandboxRecord } from '../sandbox/record.ts';
+import type { ContainerId } from './config.ts';
+import { killExec, writeExecProcess } from './exec-sync.ts';
+import type { ContainerRecord } from './record.ts';
+
+const sigkill = 9;
+const sighup = 1;
+/** What a slow attached client may lag behind; past it the client is cut off, for the container must not wait for it. */
+const attachBacklogBytes = 4 << 20;
+/** conmon reads at most 32 KiB of a packet. */
+const packetBytes = 8192;
+
+export interface StreamSelection {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly tty: boolean;
+}
+
+export interface TerminalSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface StreamedProcess {
+  readonly stdin?: Writable;
+  readonly stdout?: Readable;
+  readonly stderr?: Readable;
+  resize(size: TerminalSize): void;
+  readonly exited: Promise<{ readonly exitCode: number }>;
+  detach(reason: 'exited' | 'client-left' | 'stopped'): void;
+}
+
+export interface OpenOptions {
+  readonly initialSize?: TerminalSize;
+  readonly signal: AbortSignal;
+}
+
+export interface ContainerStreamsOptions {
+  readonly getContainer: (id: string) => ContainerRecord;
+  readonly getSandbox: (id: string) => SandboxRecord;
+  /** Settles when the container's exit is recorded. */
+  readonly whenExited: (id: ContainerId) => Promise<void>;
+  readonly handlers: HandlerTable;
+  readonly paths: RuntimePaths;
+}
+
+function exitCodeOf(status: ExitStatus): number {
+  return status.type === 'exited' ? status.code : 128 + status.signal;
+}
+
+let counter = 0;
+
+export class ContainerStreams {
+  readonly #options: ContainerStreamsOptions;
+
+  constructor(options: ContainerStreamsOptions) {
+    this.#options = options;
+  }
+
+  #running(id: ContainerId, verb: string): ContainerRecord {
+    const record = this.#options.getContainer(id);
+    if (record.state !== 'running')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; ${verb} needs a running one`,
+      );
+    return record;
+  }
+
+  /** Starts a command in a running container. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
+  async exec(
+    request: StreamSelection & { readonly containerId: ContainerId; readonly command: readonly string[] },
+    options: OpenOptions,
+  ): Promise<StreamedProcess> {
+    const record = this.#running(request.containerId, 'exec');
+    const file = writeExecProcess(
+      this.#options.paths.bundle(record.id),
+      request.command,
+      request.tty,
+      options.initialSize,
+    );
+    try {
+      return request.tty
+        ? await this.#execTerminal(record, file, request, options)
+        : this.#execPipes(record, file, request);
+    } catch (error) {
+      removeExecFiles(file);
+      throw error;
+    }
+  }
+
+  #execPipes(record: ContainerRecord, file: string, request: StreamSelection): StreamedProcess {
+    const child = this.#options.handlers.get(record.handler).exec(record.id, file, {
+      stdin: request.stdin ? 'pipe' : 'null',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    });
+    // Output that nobody asked for is read and dropped, or the command would block on it.
+    if (!request.stdout) child.stdout!.resume();
+    if (!request.stderr) child.stderr!.resume();
+    let hasExited = false;
+    const exited = child.exited.then((status) => {
+      hasExited = true;
+      const words = runtimeWords(file);
+      removeExecFiles(file);
+      if (words !== '' && !succeeded(status))
+        throw new RuntimeError('Internal', `exec in container ${record.id}: ${words}`);
+      return { exitCode: exitCodeOf(status) };
+    });
+    exited.catch(() => {}); // the session hears of it through its own copy of the promise
+    return {
+      ...(child.stdin ? { stdin: child.stdin } : {}),
+      ...(request.stdout ? { stdout: child.stdout! } : {}),
+      ...(request.stderr ? { stderr: child.stderr! } : {}),
+      resize: () => {},
+      exited,
+      detach: () => {
+        if (!hasExited) killExec(child);
+        closeAll(child);
+      },
+    };
+  }
+
+  async #execTerminal(
+    record: ContainerRecord,
+    file: string,
+    request: StreamSelection,
+    options: OpenOptions,
+  ): Promise<StreamedProcess> {
+    const directory = join(this.#options.paths.roots.state, 'console');
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    counter += 1;
+    const socketPath = join(directory, `${process.pid}-${counter}`);
+    const console_ = await ConsoleSocket.listen(socketPath);
+    const pidFile = `${file}.pid`;
+    try {
+      const child = this.#options.handlers
+        .get(record.handler)
+        .exec(record.id, file, { stdin: 'null', stdout: 'null', stderr: 'pipe' }, [
+          '--tty',
+          '--detach',
+          '--console-socket',
+          socketPath,
+          '--pid-file',
+          pidFile,
+        ]);
+      child.stderr!.resume();
+      const status = await child.exited;
+      child.stderr!.destroy();
+      if (!succeeded(status))
+        throw new RuntimeError(
+          'Internal',
+          `exec in container ${record.id}: ${runtimeWords(file) || describeStatus(status)}`,
+        );
+      const pid = Number(readFileSync(pidFile, 'latin1'));
+      const identity = findProcess(pid);
+      const exited = awaitAdopted(pid).then((end) => ({ exitCode: exitCodeOf(end) }));
+      const terminal = await console_.receive();
+      if (options.initialSize) terminal.resize(options.initialSize);
+      return terminalProcess(terminal, identity, exited, request);
+    } finally {
+      console_.close();
+      removeExecFiles(file);
+      rmSync(pidFile, { force: true });
+    }
+  }
+
+  /** Joins a running container's own stdio, from now on. */
+  async attach(
+    request: StreamSelection & { readonly containerId: ContainerId },
+    options: OpenOptions,
+  ): Promise<StreamedProcess> {
+    const record = this.#running(request.containerId, 'attach');
+    const bundle = this.#options.paths.bundle(record.id);
+    let socket: ReturnType<typeof connectPacketSocket>;
+    try {
+      socket = connectPacketSocket(join(this.#options.paths.sockets, record.id, 'attach'));
+    } catch (error) {
+      throw new RuntimeError('Unavailable', `attaching to container ${record.id}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    const stdout = request.stdout ? new PassThrough() : undefined;
+    const stderr = request.stderr && !record.config.hasTty ? new PassThrough() : undefined;
+    const end = () => {
+      stdout?.end();
+      stderr?.end();
+    };
+    socket.on('data', (packet: Buffer) => {
+      const target = packet[0] === 3 ? stderr : stdout;
+      if (!target || target.writableEnded) return;
+      target.write(packet.subarray(1));
+      if (target.writableLength + target.readableLength > attachBacklogBytes) {
+        socket.destroy();
+        end();
+      }
+    });
+    socket.once('end', end);
+    socket.once('close', end);
+    socket.on('error', end);
+    const stdin = request.stdin && record.config.hasStdin ? packetWriter(socket) : undefined;
+    const resize = (size: TerminalSize) => {
+      try {
+        if (record.config.hasTty) resizeTerminal(bundle, size);
+      } catch {
+        // the monitor is gone, so is the terminal
+      }
+    };
+    if (options.initialSize) resize(options.initialSize);
+    return {
+      ...(stdin ? { stdin } : {}),
+      ...(stdout ? { stdout } : {}),
+      ...(stderr ? { stderr } : {}),
+      resize,
+      exited: this.#options
+        .whenExited(record.id)
+        .then(() => ({ exitCode: this.#options.getContainer(record.id).exitCode })),
+      detach: () => {
+        socket.destroy();
+        end();
+      },
+    };
+  }
+
+  /** Connects to a port on the pod's loopback, IPv4 first. Throws NotFound, FailedPrecondition, Unavailable. */
+  async dial(
+    request: { readonly sandboxId: SandboxId; readonly ports: readonly number[] },
+    port: number,
+    signal: AbortSignal,
+  ): Promise<ReturnType<typeof connectPacketSocket>> {
+    const sandbox = this.#options.getSandbox(request.sandboxId);
+    if (sandbox.state !== 'ready')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `sandbox ${sandbox.id} is not ready; nothing can be forwarded to it`,
+      );
+    try {
+      return await connectInside(sandbox.netnsPath, '127.0.0.1', port, signal);
+    } catch (first) {
+      if (signal.aborted) throw first;
+      try {
+        return await connectInside(sandbox.netnsPath, '::1', port, signal);
+      } catch {
+        throw new RuntimeError(
+          'Unavailable',
+          `connecting to port ${port} in sandbox ${sandbox.id}: ${messageOf(first)}`,
+          {
+            cause: first,
+          },
+        );
+      }
+    }
+  }
+}
+
+function runtimeWords(file: string): string {
+  try {
+    return lastWords(readFileSync(`${file}.log`, 'utf8'));
+  } catch {
+    return ''; // nothing was logged
+  }
+}
+
+function removeExecFiles(file: string): void {
+  rmSync(file, { force: true });
+  rmSync(`${file}.log`, { force: true });
+}
+
+function closeAll(child: Launched): void {
+  child.stdin?.destroy();
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+}
+
+function terminalProcess(
+  terminal: Terminal,
+  identity: ProcessIdentity | undefined,
+  exited: Promise<{ exitCode: number }>,
+  request: StreamSelection,
+): StreamedProcess {
+  const { stream } = terminal;
+  stream.on('error', () => {}); // EIO: the slave's last process is gone, which `exited` tells
+  if (!request.stdout) stream.resume();
+  return {
+    ...(request.stdin
+      ? { stdin: new Writable({ write: (chunk, _encoding, done) => void stream.write(chunk, () => done()) }) }
+      : {}),
+    ...(request.stdout ? { stdout: stream } : {}),
+    resize: (size) => {
+      try {
+        terminal.resize(size);
+      } catch {
+        // the terminal went away between the client's message and the call
+      }
+    },
+    exited,
+    detach: () => {
+      terminal.close();
+      if (!identity || !isRunning(identity)) return;
+      for (const pid of listDescendants(identity.pid)) sendSignal(pid, sigkill);
+      signalProcess(identity, sighup);
+      signalProcess(identity, sigkill);
+    },
+  };
+}
+
+/** Writes packets one after the other: the kernel would take two waiting writes as one packet, too large for the reader. */
+function packetWriter(socket: ReturnType<typeof connectPacketSocket>): Writable {
+  const writeFrom = (chunk: Buffer, offset: number, done: (error?: Error | null) => void): void => {
+    if (offset >= chunk.length) {
+      done();
+      return;
+    }
+    socket.write(chunk.subarray(offset, offset + packetBytes), (error) =>
+      error ? done(error) : writeFrom(chunk, offset + packetBytes, done),
+    );
+  };
+  return new Writable({
+    write: (chunk: Buffer, _encoding, done) => writeFrom(chunk, 0, done),
+    final: (done) => socket.end(() => done()),
+    destroy: (error, done) => done(error),
+  });
+}
