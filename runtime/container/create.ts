@@ -19,6 +19,7 @@ import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
+import type { ImageVolumes } from '../sandbox/image-volumes.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { buildContainerSpec } from '../spec/container-spec.ts';
 import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
@@ -37,6 +38,7 @@ export interface CreatorOptions {
   readonly containers: RecordStore<ContainerRecord>;
   readonly images: Pick<ImageService, 'find'>;
   readonly snapshotter: Snapshotter;
+  readonly imageVolumes: ImageVolumes;
   readonly handlers: HandlerTable;
   readonly paths: RuntimePaths;
   readonly exits: ExitFiles;
@@ -216,14 +218,13 @@ export class ContainerCreator {
 
   async #resolveMounts(record: ContainerRecord, image: Image, signal: AbortSignal): Promise<ResolvedMount[]> {
     const mountTable = lazyMounts();
-    const requested = record.config.mounts.map((mount) => {
-      if (mount.image)
-        throw new RuntimeError(
-          'Unimplemented',
-          `ImageVolumeMountFailed: image volume at ${mount.containerPath} is not built yet`,
-        );
-      return resolveHostMount(mount, mountTable);
-    });
+    const requested: ResolvedMount[] = [];
+    for (const mount of record.config.mounts)
+      requested.push(
+        mount.image
+          ? await this.#options.imageVolumes.resolve(record.sandboxId, mount)
+          : resolveHostMount(mount, mountTable),
+      );
     const { paths } = this.#options;
     const volumes = await makeVolumes(
       image.config.volumes,

@@ -99,7 +99,15 @@ export class CrunContainers implements ContainerManager {
   }
 
   isImageInUse(id: ImageId): boolean {
-    return this.#containers.list().some((record) => record.imageId === id);
+    return this.#containers
+      .list()
+      .some(
+        (record) =>
+          record.imageId === id ||
+          record.config.mounts.some(
+            (mount) => mount.image && this.#options.images.find(mount.image.image)?.id === id,
+          ),
+      );
   }
 
   #visible(record: ContainerRecord, id: string): ContainerRecord {

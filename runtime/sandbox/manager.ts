@@ -22,6 +22,7 @@ import type { RecordStore } from '../record-store.ts';
 import { sandboxSysctls, sysctlFile } from '../spec/sysctls.ts';
 import type { LinuxResources, SandboxConfig, SandboxId } from './config.ts';
 import { makeSandboxFiles, removeSandboxFiles, unmountShm } from './files.ts';
+import type { ImageVolumes } from './image-volumes.ts';
 import type { PidInit } from './pid-init.ts';
 import type { SandboxRecord } from './record.ts';
 
@@ -32,6 +33,7 @@ export interface SandboxManagerOptions {
   readonly handlers: HandlerTable;
   readonly paths: RuntimePaths;
   readonly pidInit: PidInit;
+  readonly imageVolumes: ImageVolumes;
   readonly announcer: Announcer;
   readonly programs: { readonly unshare: string; readonly sh: string };
   readonly nodeHostname: string;
@@ -240,7 +242,7 @@ export class PinnedSandboxes implements SandboxManager {
   async #stopLocked(id: SandboxId, signal: AbortSignal): Promise<void> {
     const record = this.#sandboxes.findExact(id);
     if (!record) return;
-    const { containers, network, pidInit, handlers, paths } = this.#options;
+    const { containers, network, pidInit, handlers, paths, imageVolumes } = this.#options;
     // First the state, so that nothing new starts in it; the announcement comes with it.
     const before = record.state;
     this.#markNotReady(id);
@@ -253,6 +255,7 @@ export class PinnedSandboxes implements SandboxManager {
     if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
     await pidInit.remove(id, record.init, handlers.get(record.runtimeHandler));
     this.#unpin(record);
+    await imageVolumes.release(id);
     unmountShm(paths.sandbox(id));
     if (before === 'ready') this.#log.info({ sandboxId: id }, 'sandbox stopped');
   }
@@ -271,6 +274,7 @@ export class PinnedSandboxes implements SandboxManager {
           containers.listOf(id).map((container) => containers.remove(container.id, signal)),
         ),
       );
+      await this.#options.imageVolumes.release(id);
       removeSandboxFiles(paths.sandbox(id));
       this.#sandboxes.remove(id);
       announcer.announce('deleted', id, id);
