@@ -51,17 +51,28 @@ export interface NetworkStatus {
 
 export interface PodNetwork {
   /**
-   * Connects the pod. On failure everything that was done is undone before the error is thrown.
-   * Throws Unavailable (no configuration, plugin says try again), Internal (plugin failed), Canceled.
+   * Connects the pod. On failure everything that was done is undone before the error is thrown; what could not be undone
+   * stays a debt. A sandbox that owes a detach is detached first. Cancelling stops the plugin at work and undoes.
+   * Throws Unavailable (no configuration, plugin says try again), Internal (plugin failed), FailedPrecondition (plugin or
+   * program missing, configuration refused by the plugin, host port held by another sandbox), InvalidArgument (bandwidth
+   * annotations, ports), Canceled, DeadlineExceeded.
    */
   attach(request: PodNetworkRequest, signal?: AbortSignal): Promise<PodNetworkResult>;
   /**
-   * Pays what attach owes; idempotent, also for a sandbox never attached. `netnsPath` may be gone.
-   * Throws Internal if a plugin fails: call it again later.
+   * Pays what attach owes; idempotent, also for a sandbox never attached. `netnsPath` may be gone, or ''. The caller
+   * removes the namespace next: the pod's end of the link may stay until then.
+   * Throws as attach if a plugin fails: call it again later.
    */
   detach(sandboxId: string, netnsPath: string, signal?: AbortSignal): Promise<void>;
   /** Sandbox ids that owe a detach. */
   listDebts(): string[];
+  /**
+   * Whether an attached sandbox's network is as attach left it: true if the plugins say so, false if they cannot be asked.
+   * Throws NotFound if it is not attached, the plugin's error if something is amiss.
+   */
+  check(sandboxId: string, signal?: AbortSignal): Promise<boolean>;
+  /** Lets plugins drop what belongs to no known attachment, where they can. Call it once recovery has paid its debts. */
+  collectGarbage(signal?: AbortSignal): Promise<void>;
   status(): Promise<NetworkStatus>;
   /** Watches the configuration folder; resolves once the first load is done. */
   start(): Promise<void>;
@@ -69,6 +80,9 @@ export interface PodNetwork {
   stop(): void;
   /** For verbose status: the loaded configuration and the last load error. */
   describe(): { configuration: unknown; lastLoadError: string };
-  /** Accepts the pod CIDR of UpdateRuntimeConfig for the default network; '' changes nothing. */
+  /**
+   * Accepts the pod CIDR of UpdateRuntimeConfig (one, or one of each family with a comma between): for plugins that ask for
+   * `ipRanges`, and for the default network once it has no pods. '' changes nothing.
+   */
   setPodCidr(cidr: string): void;
 }

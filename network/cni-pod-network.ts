@@ -1,0 +1,455 @@
+/**
+ * PodNetwork over CNI plugins: the configuration of the node's folder, or Berth's default network where there is none.
+ *
+ * Order of an attach: collisions are refused, the debt is recorded, ADD runs, the result is cached, host ports are
+ * published. A detach runs it backwards with the configuration that ADD used. The caller serialises calls for one sandbox;
+ * different sandboxes run side by side.
+ */
+import { mkdirSync } from 'node:fs';
+import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { KeyedLock } from '#base/keyed-lock.ts';
+import type { Log } from '#base/log.ts';
+import { defaultPath } from '#host/launch.ts';
+import { isNamespacePin } from '#host/mount.ts';
+import { type Cidr, formatCidr, parseAddress, parseCidr } from './cidr.ts';
+import { ResultCache } from './cni/cache.ts';
+import { capabilityArgsOf, cniArgsOf, hasCapability } from './cni/capabilities.ts';
+import { isCniName, type NetworkList, parseNetworkList } from './cni/config.ts';
+import { ConfigFolder } from './cni/config-folder.ts';
+import { type Attachment, PluginRunner } from './cni/exec.ts';
+import { addList, checkList, collectGarbageOfList, deleteList, statusOfList } from './cni/invoke.ts';
+import {
+  type IpPreference,
+  listPodIps,
+  normaliseResult,
+  orderByPreference,
+  type ResultIp,
+} from './cni/result.ts';
+import { type Debt, DebtBook } from './debts.ts';
+import { DefaultNetwork, type DefaultNetworkOptions, defaultNetworkOptions } from './default-network.ts';
+import { Firewall } from './firewall.ts';
+import { listPublished, makePublication, refuseCollisions } from './host-ports.ts';
+import { findDeviceTowards, listHostRoutes } from './host-routes.ts';
+import type { NetworkStatus, PodNetwork, PodNetworkRequest, PodNetworkResult } from './pod-network.ts';
+import { ProgramPaths } from './program-path.ts';
+
+export interface CniPodNetworkOptions {
+  /** Folder of CNI configurations, usually /etc/cni/net.d; it may be absent. */
+  readonly confDir: string;
+  /** Searched in order, usually /opt/cni/bin and /usr/lib/cni. */
+  readonly pluginDirs: readonly string[];
+  /** libcni's cache directory, usually /var/lib/cni. */
+  readonly cacheDir: string;
+  /** Debts, the default network's plan and its addresses; must outlive a reboot. */
+  readonly stateDir: string;
+  /** False: without a CNI configuration there is no pod network. */
+  readonly defaultNetwork: DefaultNetworkOptions | false;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Default ipv4. */
+  readonly ipPreference?: IpPreference;
+  /** What plugins inherit of the environment; by default only PATH. */
+  readonly pluginEnv?: Readonly<Record<string, string>>;
+  /** Where `nft`, `conntrack` and `ip` are searched; by default the usual folders. */
+  readonly programDirs?: readonly string[];
+  /** Name of the nftables table. Default `berth`. */
+  readonly firewallTable?: string;
+}
+
+const ifName = 'eth0';
+const addTimeoutMs = 5 * 60_000;
+const delTimeoutMs = 60_000;
+const statusTimeoutMs = 10_000;
+/** The kubelet asks for the status every few seconds; plugins are asked at most this often. */
+const statusReuseMs = 5_000;
+const notReady = 'NetworkPluginNotReady';
+
+interface Selection {
+  readonly list: NetworkList;
+  readonly isDefault: boolean;
+}
+
+function attachmentOf(debt: Debt, netnsPath: string): Attachment {
+  const { sandboxId, args, capabilityArgs } = debt;
+  return { containerId: sandboxId, netnsPath, ifName: debt.ifName, args, capabilityArgs };
+}
+
+export class CniPodNetwork implements PodNetwork {
+  readonly #options: CniPodNetworkOptions;
+  readonly #log: Log;
+  readonly #runner: PluginRunner;
+  readonly #folder: ConfigFolder;
+  readonly #cache: ResultCache;
+  readonly #debts: DebtBook;
+  readonly #firewall: Firewall;
+  readonly #default: DefaultNetwork;
+  readonly #lock = new KeyedLock();
+  #podCidrs: readonly Cidr[] = [];
+  /** The default network's list once the host is ready for it. */
+  #prepared: Promise<NetworkList> | undefined;
+  #defaultAttaching = 0;
+  #asked: { atMs: number; list: NetworkList; status: Promise<NetworkStatus> } | undefined;
+
+  /** Reads the debts of earlier runs. Throws Node's error if `stateDir` cannot be used. */
+  constructor(options: CniPodNetworkOptions) {
+    const { log, stateDir } = options;
+    this.#options = options;
+    this.#log = log;
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const programs = new ProgramPaths(options.programDirs ?? defaultPath.split(':'));
+    this.#runner = new PluginRunner(options.pluginDirs, options.pluginEnv);
+    this.#folder = new ConfigFolder(options.confDir, log, () => this.#onConfigChange());
+    this.#cache = new ResultCache(options.cacheDir);
+    this.#debts = new DebtBook(`${stateDir}/debts`, log);
+    this.#firewall = new Firewall({ programs, log, table: options.firewallTable ?? 'berth' });
+    this.#default = new DefaultNetwork(
+      options.defaultNetwork || defaultNetworkOptions,
+      stateDir,
+      programs,
+      log,
+    );
+  }
+
+  async start(): Promise<void> {
+    this.#folder.start();
+    const isPublished = this.#restorePublications();
+    const needsMasquerade = this.#isDefaultActive() || this.#hasDefaultDebts();
+    if (needsMasquerade) this.#firewall.setMasquerade(this.#default.prefixes);
+    if (isPublished || this.#default.isPlanned) {
+      try {
+        await this.#firewall.apply(true);
+      } catch (error) {
+        this.#log.error({ err: error }, `packet rules of running pods are not in place: ${messageOf(error)}`);
+      }
+    }
+    this.#default.releaseOrphans(
+      (sandboxId) =>
+        this.#debts.has(sandboxId) || this.#cache.findByContainer(sandboxId, ifName) !== undefined,
+    );
+    await this.#retireIfIdle();
+  }
+
+  stop(): void {
+    this.#folder.stop();
+  }
+
+  listDebts(): string[] {
+    return this.#debts.listIds();
+  }
+
+  async attach(request: PodNetworkRequest, signal?: AbortSignal): Promise<PodNetworkResult> {
+    const { sandboxId } = request;
+    throwIfAborted(signal, `attaching sandbox ${sandboxId}`);
+    if (!isCniName(sandboxId)) {
+      throw new RuntimeError(
+        'InvalidArgument',
+        `attaching sandbox ${JSON.stringify(sandboxId)}: not a CNI container id`,
+      );
+    }
+    const published = listPublished(request.portMappings);
+    refuseCollisions(sandboxId, published, this.#debts.list());
+    if (this.#debts.has(sandboxId)) await this.#pay(this.#debtOf(sandboxId)!, request.netnsPath, undefined);
+    const { list, isDefault } = await this.#select();
+    try {
+      refuseCollisions(sandboxId, published, this.#debts.list());
+      const debt: Debt = {
+        sandboxId,
+        networkName: list.name,
+        isDefault,
+        config: list.text,
+        ifName,
+        netnsPath: request.netnsPath,
+        args: cniArgsOf(request),
+        capabilityArgs: capabilityArgsOf(request, list, this.#podCidrs.map(formatCidr)),
+        hostPorts: published,
+        portPublisher: hasCapability(list, 'portMappings') ? 'plugin' : 'berth',
+        createdAtMs: this.#options.now(),
+      };
+      if (debt.portPublisher === 'berth' && published.length > 0) this.#firewall.requireProgram();
+      return await this.#connect(debt, list, signal);
+    } finally {
+      if (isDefault) this.#defaultAttaching -= 1;
+    }
+  }
+
+  async detach(sandboxId: string, netnsPath: string, signal?: AbortSignal): Promise<void> {
+    const debt = this.#debtOf(sandboxId);
+    if (!debt) return;
+    const netns = netnsPath === '' ? debt.netnsPath : netnsPath;
+    // The default network's veth goes with the namespace, which the caller removes next. Having the plugin wait for the
+    // kernel to take it down costs 20 ms of a stop that takes 10 without.
+    await this.#pay(debt, debt.isDefault || !isNamespacePin(netns) ? '' : netns, signal);
+  }
+
+  /** Asks the plugins whether an attached sandbox's network is as ADD left it (CNI SPEC, CHECK); see PodNetwork. */
+  async check(sandboxId: string, signal?: AbortSignal): Promise<boolean> {
+    const debt = this.#debts.find(sandboxId);
+    if (!debt)
+      throw new RuntimeError('NotFound', `checking the network of sandbox ${sandboxId}: it is not attached`);
+    const cached = this.#cache.find(debt.networkName, sandboxId, debt.ifName);
+    const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
+    const limits = { timeoutMs: delTimeoutMs, signal };
+    return checkList(this.#runner, list, attachmentOf(debt, debt.netnsPath), cached?.result, limits);
+  }
+
+  async collectGarbage(signal?: AbortSignal): Promise<void> {
+    const list = this.#folder.content.chosen?.list;
+    if (!list) return;
+    // Attachments in libcni's cache are valid too: another tool may use the same network.
+    const cached = this.#cache.listByNetwork(list.name);
+    const valid = new Map(cached.map((entry) => [entry.containerId, entry.ifName]));
+    for (const sandboxId of this.#debts.listIds()) valid.set(sandboxId, ifName);
+    const attachments = [...valid].map(([containerID, name]) => ({ containerID, ifname: name }));
+    await collectGarbageOfList(this.#runner, list, attachments, { timeoutMs: delTimeoutMs, signal });
+  }
+
+  async status(): Promise<NetworkStatus> {
+    const { chosen, hasCandidates, lastError } = this.#folder.content;
+    const failed = (message: string): NetworkStatus => ({ isReady: false, reason: notReady, message });
+    if (chosen) {
+      const missing = chosen.list.plugins.find(({ type }) => this.#runner.find(type) === undefined);
+      if (missing) return failed(this.#missingPlugin(missing.type));
+      return this.#askPlugins(chosen.list);
+    }
+    const { confDir, defaultNetwork } = this.#options;
+    if (hasCandidates) return failed(`no valid CNI configuration in ${confDir}: ${lastError}`);
+    if (!defaultNetwork) return failed(`no CNI configuration in ${confDir}`);
+    const missing = ['bridge', 'host-local'].find((type) => this.#runner.find(type) === undefined);
+    if (missing !== undefined) return failed(this.#missingPlugin(missing));
+    if (!this.#firewall.isAvailable)
+      return failed('the default network needs the program nft; install the package nftables');
+    return { isReady: true, reason: '', message: '' };
+  }
+
+  #missingPlugin(type: string): string {
+    const dirs = this.#runner.dirs.join(':');
+    return `CNI plugin ${type} is not in ${dirs}; install the package containernetworking-plugins`;
+  }
+
+  #askPlugins(list: NetworkList): Promise<NetworkStatus> {
+    const nowMs = this.#options.now();
+    if (this.#asked?.list === list && nowMs - this.#asked.atMs < statusReuseMs) return this.#asked.status;
+    const limits = { timeoutMs: statusTimeoutMs, signal: undefined };
+    const status = statusOfList(this.#runner, list, limits).then(
+      () => ({ isReady: true, reason: '', message: '' }),
+      (error: unknown) => ({ isReady: false, reason: notReady, message: messageOf(error) }),
+    );
+    this.#asked = { atMs: nowMs, list, status };
+    return status;
+  }
+
+  describe(): { configuration: unknown; lastLoadError: string } {
+    const { chosen, lastError } = this.#folder.content;
+    const text = chosen?.list.text;
+    return {
+      configuration: {
+        confDir: this.#options.confDir,
+        pluginDirs: this.#runner.dirs,
+        path: chosen?.path ?? '',
+        network: text === undefined ? undefined : JSON.parse(text),
+        isDefaultNetwork: this.#isDefaultActive(),
+        defaultNetworkPrefixes: this.#default.prefixes.map(formatCidr),
+      },
+      lastLoadError: lastError,
+    };
+  }
+
+  setPodCidr(cidr: string): void {
+    const cidrs = cidr.split(',').flatMap((part) => parseCidr(part.trim()) ?? []);
+    if (cidrs.length === 0) return;
+    this.#podCidrs = cidrs;
+    this.#default.setPodCidrs(cidrs);
+    this.#prepared = undefined;
+  }
+
+  #isDefaultActive(): boolean {
+    const { chosen, hasCandidates } = this.#folder.content;
+    return this.#options.defaultNetwork !== false && !chosen && !hasCandidates;
+  }
+
+  #hasDefaultDebts(): boolean {
+    return this.#debts.list().some((debt) => debt.isDefault);
+  }
+
+  /** The network for a new pod. For the default network the caller lowers `#defaultAttaching` when its attach has ended. */
+  async #select(): Promise<Selection> {
+    const { chosen, lastError } = this.#folder.content;
+    if (chosen) return { list: chosen.list, isDefault: false };
+    const { confDir } = this.#options;
+    if (!this.#isDefaultActive()) {
+      const problem = lastError === '' ? `no CNI configuration in ${confDir}` : lastError;
+      throw new RuntimeError('Unavailable', `attaching a pod: ${problem}`);
+    }
+    this.#defaultAttaching += 1;
+    try {
+      for (;;) {
+        this.#prepared ??= this.#prepareDefault();
+        const prepared = this.#prepared;
+        const list = await prepared;
+        // Changed meanwhile (pod prefix, retirement): what was awaited no longer holds.
+        if (prepared === this.#prepared) return { list, isDefault: true };
+      }
+    } catch (error) {
+      this.#prepared = undefined;
+      this.#defaultAttaching -= 1;
+      throw error;
+    }
+  }
+
+  #prepareDefault(): Promise<NetworkList> {
+    return this.#lock.run('default', async () => {
+      const list = await this.#default.ensure(this.#hasDefaultDebts());
+      this.#firewall.setMasquerade(this.#default.prefixes);
+      await this.#firewall.apply();
+      return list;
+    });
+  }
+
+  #onConfigChange(): void {
+    this.#asked = undefined;
+    this.#retireIfIdle().catch((error: unknown) =>
+      this.#log.warn({ err: error }, `taking down the default network: ${messageOf(error)}`),
+    );
+  }
+
+  /** Takes the default network down once it has given way and its last pod is gone. */
+  async #retireIfIdle(): Promise<void> {
+    if (!this.#default.isPlanned || this.#isDefaultActive()) return;
+    await this.#lock.run('default', async () => {
+      if (this.#isDefaultActive() || this.#defaultAttaching > 0 || this.#hasDefaultDebts()) return;
+      this.#prepared = undefined;
+      await this.#default.retire();
+      this.#firewall.setMasquerade(this.#default.prefixes);
+      await this.#firewall.apply();
+      this.#log.info('the default network gave way to a CNI configuration');
+    });
+  }
+
+  async #connect(debt: Debt, list: NetworkList, signal: AbortSignal | undefined): Promise<PodNetworkResult> {
+    const { sandboxId } = debt;
+    const durable = this.#debts.record(debt);
+    const attachment = attachmentOf(debt, debt.netnsPath);
+    const [recorded, added] = await Promise.allSettled([
+      durable,
+      addList(this.#runner, list, attachment, { timeoutMs: addTimeoutMs, signal }),
+    ]);
+    try {
+      if (added.status === 'rejected') throw added.reason;
+      if (recorded.status === 'rejected') {
+        throw new RuntimeError('Internal', `attaching sandbox ${sandboxId}: its record cannot be kept`, {
+          cause: recorded.reason,
+        });
+      }
+      this.#cache.write({ ...attachment, networkName: list.name, config: list.text, result: added.value });
+      const ips = this.#readIps(debt, added.value);
+      await this.#publish(debt, ips);
+      throwIfAborted(signal, `attaching sandbox ${sandboxId}`);
+      return { ips: ips.map((ip) => ip.address), raw: added.value };
+    } catch (error) {
+      await this.#undo(debt);
+      throw error;
+    }
+  }
+
+  /** After a failed attach: with a fresh deadline, and the debt stays if it fails. */
+  async #undo(debt: Debt): Promise<void> {
+    try {
+      await this.#pay(debt, isNamespacePin(debt.netnsPath) ? debt.netnsPath : '', undefined);
+    } catch (error) {
+      const { sandboxId } = debt;
+      this.#log.warn(
+        { sandboxId, err: error },
+        `undoing a failed attach: ${messageOf(error)}; it stays to be detached`,
+      );
+    }
+  }
+
+  #readIps(debt: Debt, raw: unknown): ResultIp[] {
+    const ips = listPodIps(normaliseResult(raw), debt.ifName);
+    if (ips.length === 0) {
+      throw new RuntimeError(
+        'Internal',
+        `attaching sandbox ${debt.sandboxId}: CNI network ${debt.networkName} gave no address for ${debt.ifName}`,
+      );
+    }
+    return orderByPreference(ips, this.#options.ipPreference ?? 'ipv4');
+  }
+
+  #publicationOf(debt: Debt, ips: readonly ResultIp[]) {
+    const ipv4 = parseAddress(ips.find((ip) => ip.family === 4)?.address ?? '');
+    const device = ipv4 && findDeviceTowards(ipv4, listHostRoutes());
+    return makePublication(debt.sandboxId, debt.hostPorts, ips, device ?? '');
+  }
+
+  async #publish(debt: Debt, ips: readonly ResultIp[]): Promise<void> {
+    if (debt.portPublisher !== 'berth' || debt.hostPorts.length === 0) return;
+    const publication = this.#publicationOf(debt, ips);
+    this.#firewall.publish(publication);
+    await this.#firewall.apply();
+    await this.#firewall.forgetUdpFlows(publication);
+  }
+
+  /** Makes the firewall know what is published for pods that live; true if anything ever was, so that stale rules go. */
+  #restorePublications(): boolean {
+    const publishers = this.#debts
+      .list()
+      .filter((debt) => debt.portPublisher === 'berth' && debt.hostPorts.length > 0);
+    for (const debt of publishers) {
+      const cached = this.#cache.find(debt.networkName, debt.sandboxId, debt.ifName);
+      if (!cached || !isNamespacePin(debt.netnsPath)) continue;
+      try {
+        this.#firewall.publish(this.#publicationOf(debt, this.#readIps(debt, cached.result)));
+      } catch (error) {
+        const { sandboxId } = debt;
+        this.#log.warn({ sandboxId }, `host ports are not restored: ${messageOf(error)}`);
+      }
+    }
+    return publishers.length > 0;
+  }
+
+  /** What a sandbox owes: its record; else what libcni's cache says; else, for a damaged record, the present configuration. */
+  #debtOf(sandboxId: string): Debt | undefined {
+    const known = this.#debts.find(sandboxId);
+    if (known) return known;
+    const cached = this.#cache.findByContainer(sandboxId, ifName);
+    const list = this.#folder.content.chosen?.list;
+    if (!cached && !this.#debts.has(sandboxId)) return undefined;
+    // A damaged record without a cache entry, on the default network: `start` gave its address back already.
+    return {
+      sandboxId,
+      networkName: cached?.networkName ?? list?.name ?? '',
+      isDefault: false,
+      config: cached?.config ?? list?.text ?? '',
+      ifName,
+      netnsPath: cached?.netnsPath ?? '',
+      args: cached?.args ?? [],
+      capabilityArgs: cached?.capabilityArgs ?? {},
+      hostPorts: [],
+      portPublisher: 'berth',
+      createdAtMs: 0,
+    };
+  }
+
+  async #pay(debt: Debt, netnsPath: string, signal: AbortSignal | undefined): Promise<void> {
+    const { sandboxId, networkName } = debt;
+    this.#firewall.withdraw(sandboxId);
+    if (debt.portPublisher === 'berth' && debt.hostPorts.length > 0) await this.#firewall.apply();
+    if (debt.config !== '') {
+      const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
+      const result = this.#cache.find(networkName, sandboxId, debt.ifName)?.result;
+      const attachment = attachmentOf(debt, netnsPath);
+      await deleteList(this.#runner, list, attachment, result, { timeoutMs: delTimeoutMs, signal });
+    }
+    this.#cache.remove(networkName, sandboxId, debt.ifName);
+    this.#debts.forget(sandboxId);
+    if (!debt.isDefault || this.#hasDefaultDebts()) return;
+    // Nothing holds the prefixes any more: the next pod takes them as they should be by then.
+    this.#prepared = undefined;
+    try {
+      await this.#retireIfIdle();
+    } catch (error) {
+      this.#log.warn({ err: error }, `taking down the default network: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * Berth's own network, for a host where no CNI configuration exists: a bridge with the CNI plugins `bridge` and
+ * `host-local`, IPv4 and (unless the host has it off) IPv6. Its prefixes are chosen once, clear of the host's routes, and
+ * kept in a plan file; that file also tells that the bridge and its masquerade rule may be there. The plugin's own
+ * `ipMasq` runs iptables several times for each pod, so one rule for the whole network, kept by the firewall, replaces it.
+ *
+ * Forwarding, once switched on for the pods, stays on: other software may have come to need it, and no peer takes it back.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { messageOf, RuntimeError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { describeStatus, run, succeeded } from '#host/launch.ts';
+import { type Cidr, formatCidr, type IpFamily, makeCidr, overlaps, parseCidr } from './cidr.ts';
+import { type NetworkList, parseNetworkList } from './cni/config.ts';
+import { type HostRoute, listHostRoutes } from './host-routes.ts';
+import type { ProgramPaths } from './program-path.ts';
+import { readRecord, removeRecord, writeDurableRecord } from './record-file.ts';
+
+export interface DefaultNetworkOptions {
+  /** Name of the CNI network. */
+  readonly name: string;
+  /** Name of the bridge device. */
+  readonly bridge: string;
+  /** Prefix of the pods; '' lets Berth choose one that no route of the host touches. */
+  readonly ipv4Subnet: string;
+  /** The same for IPv6; '' lets Berth derive a unique local prefix (RFC 4193) from the machine's identity. */
+  readonly ipv6Subnet: string;
+}
+
+export const defaultNetworkOptions: DefaultNetworkOptions = {
+  name: 'berth',
+  bridge: 'berth0',
+  ipv4Subnet: '',
+  ipv6Subnet: '',
+};
+
+interface Plan {
+  readonly bridge: string;
+  readonly ipv4: string;
+  /** '' without IPv6. */
+  readonly ipv6: string;
+}
+
+const cniVersion = '1.0.0';
+const ethernetMtu = 1500;
+const removalTimeoutMs = 10_000;
+
+/** The prefixes that are tried for IPv4, in order: 10.88-10.127, then 172.20-172.31, /16 each. */
+function* ipv4Candidates(): Generator<Cidr> {
+  for (let second = 88; second < 128; second += 1) yield makeCidr(4, BigInt((10 << 24) | (second << 16)), 16);
+  for (let second = 20; second < 32; second += 1) yield makeCidr(4, (172n << 24n) | BigInt(second << 16), 16);
+}
+
+/** Unique local /64 prefixes that follow from `seed`: the same on every start of the same machine, others elsewhere. */
+function* ipv6Candidates(seed: string): Generator<Cidr> {
+  for (let subnet = 0; subnet < 64; subnet += 1) {
+    const hash = createHash('sha256').update(`${seed} ${subnet}`).digest();
+    const globalId = BigInt(`0x${hash.subarray(0, 7).toString('hex')}`);
+    yield makeCidr(6, (0xfdn << 120n) | (globalId << 64n), 64);
+  }
+}
+
+/**
+ * The first candidate that shares no address with the routes of the host; default routes and those of `ownDevice` do not
+ * count. Throws ResourceExhausted if none is free.
+ */
+export function pickSubnet(
+  family: IpFamily,
+  seed: string,
+  routes: readonly HostRoute[],
+  ownDevice: string,
+): Cidr {
+  const taken = routes.filter((route) => route.device !== ownDevice && route.destination.prefix > 0);
+  for (const candidate of family === 4 ? ipv4Candidates() : ipv6Candidates(seed)) {
+    if (!taken.some((route) => overlaps(route.destination, candidate))) return candidate;
+  }
+  throw new RuntimeError(
+    'ResourceExhausted',
+    `choosing an IPv${family} prefix for the default network: every candidate overlaps a route of the host; configure one`,
+  );
+}
+
+function machineSeed(): string {
+  try {
+    return readFileSync('/etc/machine-id', 'utf8').trim() || hostname();
+  } catch {
+    return hostname(); // a machine without an identity: its name has to do
+  }
+}
+
+/** Addresses of the host count as routes: a prefix may be there before its route is. */
+function takenOnHost(): HostRoute[] {
+  const addresses = Object.entries(networkInterfaces()).flatMap(([device, entries]) =>
+    (entries ?? []).flatMap(({ cidr }) => {
+      const destination = cidr === null ? undefined : parseCidr(cidr);
+      return destination ? [{ destination, device, isAdvertised: false }] : [];
+    }),
+  );
+  return [...listHostRoutes(), ...addresses];
+}
+
+function readSysctl(path: string): string {
+  return (readRecord(`/proc/sys/${path}`) ?? '').trim();
+}
+
+function hasIpv6(): boolean {
+  return (
+    readSysctl('net/ipv6/conf/all/disable_ipv6') === '0' &&
+    readSysctl('net/ipv6/conf/default/disable_ipv6') === '0'
+  );
+}
+
+/** MTU of the device of the default route if it is below Ethernet's: pods must not send more than it carries. */
+function narrowMtu(routes: readonly HostRoute[]): number | undefined {
+  const device = routes.find(({ destination }) => destination.prefix === 0)?.device;
+  const mtu = device && Number(readRecord(`/sys/class/net/${device}/mtu`));
+  return mtu && mtu < ethernetMtu ? mtu : undefined;
+}
+
+export class DefaultNetwork {
+  readonly options: DefaultNetworkOptions;
+  readonly #stateDir: string;
+  readonly #programs: ProgramPaths;
+  readonly #log: Log;
+  #podCidrs: readonly Cidr[] = [];
+  #plan: Plan | undefined;
+
+  /** `stateDir` keeps the plan and the address reservations. Throws Node's error if the plan cannot be read. */
+  constructor(options: DefaultNetworkOptions, stateDir: string, programs: ProgramPaths, log: Log) {
+    this.options = options;
+    this.#stateDir = stateDir;
+    this.#programs = programs;
+    this.#log = log;
+    this.#plan = this.#readPlan();
+  }
+
+  get #planPath(): string {
+    return `${this.#stateDir}/default-network.json`;
+  }
+
+  #readPlan(): Plan | undefined {
+    const text = readRecord(this.#planPath);
+    if (text === undefined) return undefined;
+    try {
+      const { bridge, ipv4, ipv6 } = JSON.parse(text);
+      if (typeof bridge === 'string' && parseCidr(ipv4) && (ipv6 === '' || parseCidr(ipv6))) {
+        return { bridge, ipv4, ipv6 };
+      }
+    } catch {
+      // Cut off by a power loss: chosen anew below, and by the same rules most likely the same.
+    }
+    this.#log.warn({ path: this.#planPath }, 'the plan of the default network is damaged; a new one is made');
+    return undefined;
+  }
+
+  /** Whether the network was set up and not yet taken down. */
+  get isPlanned(): boolean {
+    return this.#plan !== undefined;
+  }
+
+  /** The prefixes whose traffic to elsewhere is masqueraded; none while nothing is planned. */
+  get prefixes(): Cidr[] {
+    return [this.#plan?.ipv4, this.#plan?.ipv6].flatMap((text) => parseCidr(text ?? '') ?? []);
+  }
+
+  /** The prefixes that Kubernetes gave this node, one per family at most; they replace chosen ones at the next `ensure`. */
+  setPodCidrs(cidrs: readonly Cidr[]): void {
+    this.#podCidrs = cidrs;
+  }
+
+  #wantedPrefix(family: IpFamily, taken: readonly HostRoute[]): string {
+    const assigned = this.#podCidrs.find((cidr) => cidr.family === family);
+    if (assigned) return formatCidr(assigned);
+    const configured = family === 4 ? this.options.ipv4Subnet : this.options.ipv6Subnet;
+    if (configured !== '') {
+      const parsed = parseCidr(configured);
+      if (parsed?.family === family) return formatCidr(parsed);
+      throw new RuntimeError(
+        'InvalidArgument',
+        `default network: ${JSON.stringify(configured)} is not an IPv${family} prefix`,
+      );
+    }
+    const kept = parseCidr((family === 4 ? this.#plan?.ipv4 : this.#plan?.ipv6) ?? '');
+    const { bridge } = this.options;
+    const isFree =
+      kept &&
+      !taken.some(
+        ({ destination, device }) =>
+          device !== bridge && destination.prefix > 0 && overlaps(destination, kept),
+      );
+    return formatCidr(isFree ? kept : pickSubnet(family, machineSeed(), taken, bridge));
+  }
+
+  /**
+   * Makes the host ready for pods and returns the list to attach them with. Prefixes change (to those of the
+   * configuration, of Kubernetes, or away from a new route of the host) only while `isUsed` is false. Idempotent.
+   * Throws InvalidArgument, ResourceExhausted (see pickSubnet), or Node's error.
+   */
+  async ensure(isUsed: boolean): Promise<NetworkList> {
+    const taken = takenOnHost();
+    if (!this.#plan || !isUsed) {
+      const wanted: Plan = {
+        bridge: this.options.bridge,
+        ipv4: this.#wantedPrefix(4, taken),
+        ipv6: hasIpv6() ? this.#wantedPrefix(6, taken) : '',
+      };
+      const before = this.#plan;
+      if (JSON.stringify(before) !== JSON.stringify(wanted)) {
+        if (before) await this.#removeBridge(before.bridge);
+        mkdirSync(this.#stateDir, { recursive: true, mode: 0o700 });
+        await writeDurableRecord(this.#planPath, JSON.stringify(wanted), 0o600);
+        this.#log.info({ ...wanted }, 'default network planned');
+        this.#plan = wanted;
+      }
+    }
+    this.#enableForwarding();
+    return this.#makeList(this.#plan!, narrowMtu(taken));
+  }
+
+  #makeList(plan: Plan, mtu: number | undefined): NetworkList {
+    const subnets = [plan.ipv4, plan.ipv6].filter((subnet) => subnet !== '');
+    const text = JSON.stringify({
+      cniVersion,
+      name: this.options.name,
+      plugins: [
+        {
+          type: 'bridge',
+          bridge: plan.bridge,
+          isGateway: true,
+          // A bridge left by another plan takes the new address instead of failing.
+          forceAddress: true,
+          ipMasq: false,
+          hairpinMode: true,
+          ...(mtu !== undefined && { mtu }),
+          ipam: {
+            type: 'host-local',
+            dataDir: `${this.#stateDir}/ipam`,
+            ranges: subnets.map((subnet) => [{ subnet }]),
+            routes: subnets.map((subnet) => ({ dst: subnet.includes(':') ? '::/0' : '0.0.0.0/0' })),
+          },
+        },
+      ],
+    });
+    return parseNetworkList(text, 'of the default network');
+  }
+
+  #enableForwarding(): void {
+    if (readSysctl('net/ipv4/ip_forward') === '0') writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+    if (this.#plan?.ipv6 === '' || readSysctl('net/ipv6/conf/all/forwarding') !== '0') return;
+    // A host that forwards ignores router advertisements and so loses its own default route, unless told to heed them.
+    for (const { device, isAdvertised } of listHostRoutes()) {
+      const path = `net/ipv6/conf/${device}/accept_ra`;
+      if (isAdvertised && readSysctl(path) === '1') writeFileSync(`/proc/sys/${path}`, '2');
+    }
+    writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
+  }
+
+  /**
+   * Gives back address reservations of sandboxes that `isKnown` denies: what a power loss left between a reservation and
+   * its record. Call it only while nothing attaches. Never throws.
+   */
+  releaseOrphans(isKnown: (sandboxId: string) => boolean): void {
+    const dir = `${this.#stateDir}/ipam/${this.options.name}`;
+    let names: string[] = [];
+    try {
+      names = readdirSync(dir);
+    } catch {
+      return; // nothing was ever reserved
+    }
+    for (const name of names) {
+      if (name === 'lock' || name.startsWith('last_reserved_ip')) continue;
+      try {
+        const owner = readFileSync(`${dir}/${name}`, 'utf8').split(/\r?\n/)[0]!.trim();
+        if (owner !== '' && isKnown(owner)) continue;
+        unlinkSync(`${dir}/${name}`);
+        this.#log.info({ address: name, owner }, 'gave back an address that no sandbox owns');
+      } catch (error) {
+        this.#log.warn({ address: name }, `cannot give back an address: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  /** Takes the network down: bridge and plan. Only for a network without pods. Idempotent; what fails is logged and tried at the next call. */
+  async retire(): Promise<void> {
+    if (!this.#plan) return;
+    if (!(await this.#removeBridge(this.#plan.bridge))) return;
+    removeRecord(this.#planPath);
+    this.#plan = undefined;
+  }
+
+  async #removeBridge(bridge: string): Promise<boolean> {
+    if (readRecord(`/sys/class/net/${bridge}/ifindex`) === undefined) return true;
+    const path = this.#programs.find('ip');
+    if (path === undefined) {
+      this.#log.warn({ bridge }, 'the program ip (package iproute2) is missing: the unused bridge stays');
+      return false;
+    }
+    const result = await run({ path, args: ['link', 'delete', 'dev', bridge], timeoutMs: removalTimeoutMs });
+    if (succeeded(result.status) || readRecord(`/sys/class/net/${bridge}/ifindex`) === undefined) return true;
+    this.#log.warn({ bridge }, `the unused bridge stays: ${describeStatus(result.status)}: ${result.stderr}`);
+    return false;
+  }
+}
