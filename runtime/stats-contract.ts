@@ -9,22 +9,12 @@
  * Reads take figures from kernel files and memory, never from a process or a lock, and a subject that vanishes meanwhile
  * is left out of lists. Source: CRI api.proto, ContainerStats, PodSandboxStats, MetricDescriptor, PodSandboxMetrics.
  */
+import type { InterfaceCounters } from '#host/net-stats.ts';
+import type { Pressure } from '#host/pressure.ts';
 import type { ContainerRecord } from './container/record.ts';
 import type { SandboxRecord } from './sandbox/record.ts';
 
-/** One line of a pressure file: percent of the last 10, 60 and 300 seconds, and nanoseconds in all. */
-export interface PressureLine {
-  readonly avg10: number;
-  readonly avg60: number;
-  readonly avg300: number;
-  readonly totalNs: bigint;
-}
-
-/** Time lost to waiting for a resource (kernel Documentation/accounting/psi.rst): some tasks, or all at once. */
-export interface Pressure {
-  readonly some: PressureLine | undefined;
-  readonly full: PressureLine | undefined;
-}
+export type { Pressure, PressureLine } from '#host/pressure.ts';
 
 export interface CpuFigures {
   readonly timestampNs: bigint;
@@ -74,17 +64,7 @@ export interface WritableLayerFigures {
 }
 
 /** Counters of one interface as seen from inside the pod. */
-export interface InterfaceFigures {
-  readonly name: string;
-  readonly rxBytes: bigint;
-  readonly rxPackets: bigint;
-  readonly rxErrors: bigint;
-  readonly rxDropped: bigint;
-  readonly txBytes: bigint;
-  readonly txPackets: bigint;
-  readonly txErrors: bigint;
-  readonly txDropped: bigint;
-}
+export type InterfaceFigures = InterfaceCounters;
 
 export interface NetworkFigures {
   readonly timestampNs: bigint;
