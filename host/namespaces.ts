@@ -4,19 +4,40 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { RuntimeError } from '#base/errors.ts';
-import { describeStatus, run, succeeded } from './launch.ts';
-import { bindMount, isNamespacePin, listMounts, MS_PRIVATE, setPropagation, unmountAll } from './mount.ts';
+import { abortError, RuntimeError } from '#base/errors.ts';
+import { collect, describeStatus, type Launched, launch, type RunResult, run, succeeded } from './launch.ts';
+import { bindMount, listMounts, MS_PRIVATE, setPropagation, unmountAll } from './mount.ts';
+
+export { isNamespacePin } from './mount.ts';
+
+/** One range of a user namespace, as in /proc/PID/uid_map (user_namespaces(7)). */
+export interface IdRange {
+  readonly containerId: number;
+  readonly hostId: number;
+  readonly length: number;
+}
 
 export interface PinRequest {
   /** Where to pin; an absent path means that the namespace is not made. */
   readonly netPath?: string;
   readonly ipcPath?: string;
   readonly utsPath?: string;
+  /** A user namespace that owns the others. */
+  readonly user?: {
+    readonly path: string;
+    readonly uids: readonly IdRange[];
+    readonly gids: readonly IdRange[];
+  };
   /** Set in the new UTS namespace; '' leaves the node's. */
   readonly hostname: string;
   /** Files below /proc/sys and their values, written in the new namespaces. */
   readonly sysctls: Readonly<Record<string, string>>;
+}
+
+export interface PinPrograms {
+  readonly unshare: string;
+  readonly nsenter: string;
+  readonly sh: string;
 }
 
 // lo is brought up here so that no CNI loopback plugin is needed. Values arrive as arguments: nothing is quoted.
@@ -29,64 +50,123 @@ while [ $# -gt 1 ]; do
   shift 2
 done`;
 
+const timeoutMs = 60_000;
+
+function namespaceFlags(request: PinRequest): [flag: string, kind: string, path: string][] {
+  const all: [string, string, string | undefined][] = [
+    ['--user', 'user', request.user?.path],
+    ['--net', 'net', request.netPath],
+    ['--ipc', 'ipc', request.ipcPath],
+    ['--uts', 'uts', request.utsPath],
+  ];
+  return all.flatMap(([flag, kind, path]) =>
+    path === undefined ? [] : [[flag, kind, path] as [string, string, string]],
+  );
+}
+
+function scriptArgs(request: PinRequest): string[] {
+  return [
+    '-c',
+    script,
+    'berth-pin',
+    request.utsPath === undefined ? '' : request.hostname,
+    request.netPath === undefined ? '' : 'net',
+    ...Object.entries(request.sysctls).flat(),
+  ];
+}
+
+function failure(result: RunResult): RuntimeError {
+  const words = result.stderr.toString().trim();
+  const kind = words.includes('sysctl') ? 'InvalidArgument' : 'Internal';
+  return new RuntimeError(kind, `making namespaces: ${words || describeStatus(result.status)}`);
+}
+
 /**
  * Makes the namespaces, pins them, sets hostname and sysctls in them and brings lo up. Leaves nothing behind on failure.
  * Throws InvalidArgument when the kernel refuses a sysctl, Internal otherwise, Canceled.
  */
 export async function pinNamespaces(
   request: PinRequest,
-  programs: { unshare: string; sh: string },
+  programs: PinPrograms,
   signal: AbortSignal,
 ): Promise<void> {
-  const wanted: [string, string | undefined][] = [
-    ['--net', request.netPath],
-    ['--ipc', request.ipcPath],
-    ['--uts', request.utsPath],
-  ];
-  const args: string[] = [];
-  const paths: string[] = [];
-  for (const [flag, path] of wanted) {
-    if (path === undefined) continue;
+  const wanted = namespaceFlags(request);
+  if (wanted.length === 0) return;
+  for (const [, , path] of wanted) {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, '');
-    paths.push(path);
-    args.push(`${flag}=${path}`);
   }
-  if (paths.length === 0) return;
-  const sysctls = Object.entries(request.sysctls).flat();
-  const hostname = request.utsPath === undefined ? '' : request.hostname;
   try {
-    const result = await run({
-      path: programs.unshare,
-      args: [
-        ...args,
-        programs.sh,
-        '-c',
-        script,
-        'berth-pin',
-        hostname,
-        request.netPath === undefined ? '' : 'net',
-        ...sysctls,
-      ],
-      signal,
-      timeoutMs: 60_000,
-    });
-    if (!succeeded(result.status)) {
-      const words = result.stderr.toString().trim();
-      const kind = words.includes('sysctl') ? 'InvalidArgument' : 'Internal';
-      throw new RuntimeError(kind, `making namespaces: ${words || describeStatus(result.status)}`);
-    }
+    const result = request.user
+      ? await pinOwned(request, request.user, programs, signal)
+      : await run({
+          path: programs.unshare,
+          args: [...wanted.map(([flag, , path]) => `${flag}=${path}`), programs.sh, ...scriptArgs(request)],
+          signal,
+          timeoutMs,
+        });
+    if (!succeeded(result.status)) throw failure(result);
   } catch (error) {
-    for (const path of paths) unpinNamespace(path);
+    for (const [, , path] of wanted) unpinNamespace(path);
     throw error;
   }
 }
 
-/** Pins the namespace at `source` (a /proc/PID/ns file) to `path`. */
-export function pinExisting(source: string, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, '');
-  bindMount(source, path);
+/**
+ * With a user namespace: a process holds the new namespaces until the mappings are written and the pins are made. The
+ * settings are then made by the host's root from outside the user namespace, who has every right in it.
+ */
+async function pinOwned(
+  request: PinRequest,
+  user: NonNullable<PinRequest['user']>,
+  programs: PinPrograms,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  const wanted = namespaceFlags(request);
+  const holder = launch({
+    path: programs.unshare,
+    args: [...wanted.map(([flag]) => flag), programs.sh, '-c', 'echo ready; read -r line'],
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  try {
+    await awaitReady(holder, signal);
+    writeFileSync(`/proc/${holder.pid}/uid_map`, formatMap(user.uids));
+    writeFileSync(`/proc/${holder.pid}/gid_map`, formatMap(user.gids));
+    for (const [, kind, path] of wanted) bindMount(`/proc/${holder.pid}/ns/${kind}`, path);
+  } finally {
+    holder.stdin!.end();
+    holder.stdout!.destroy();
+    holder.stderr!.destroy();
+    await holder.exited;
+  }
+  const others = wanted.filter(([, kind]) => kind !== 'user').map(([flag, , path]) => `${flag}=${path}`);
+  return run({
+    path: programs.nsenter,
+    args: [...others, programs.sh, ...scriptArgs(request)],
+    signal,
+    timeoutMs,
+  });
+}
+
+async function awaitReady(holder: Launched, signal: AbortSignal): Promise<void> {
+  const stderr = collect(holder.stderr!, 4096);
+  const isReady = await new Promise<boolean>((resolve, reject) => {
+    const onAbort = () => reject(abortError(signal, 'making namespaces'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    holder.stdout!.once('data', () => resolve(true));
+    holder.stdout!.once('end', () => resolve(false));
+  });
+  if (!isReady)
+    throw new RuntimeError(
+      'Internal',
+      `making namespaces: ${stderr.bytes().toString().trim() || 'unshare ended early'}`,
+    );
+}
+
+function formatMap(ranges: readonly IdRange[]): string {
+  return ranges.map((range) => `${range.containerId} ${range.hostId} ${range.length}\n`).join('');
 }
 
 /** Removes a pin and its file; the namespace dies with its last process. Idempotent. */
@@ -105,5 +185,3 @@ export function ensurePrivateMount(directory: string): void {
   if (!listMounts().some((mount) => mount.mountPoint === directory)) bindMount(directory, directory);
   setPropagation(directory, MS_PRIVATE);
 }
-
-export { isNamespacePin };

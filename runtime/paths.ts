@@ -40,6 +40,10 @@ export class RuntimePaths {
     return join(this.namespaces, `${sandboxId}.uts`);
   }
 
+  userns(sandboxId: string): string {
+    return join(this.namespaces, `${sandboxId}.user`);
+  }
+
   bundle(containerId: string): string {
     return join(this.roots.state, 'bundles', containerId);
   }

@@ -21,6 +21,7 @@ import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { ImageVolumes } from '../sandbox/image-volumes.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
+import { type MappedLayers, rootOwner } from '../sandbox/user-namespace.ts';
 import { buildContainerSpec } from '../spec/container-spec.ts';
 import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
@@ -39,6 +40,7 @@ export interface CreatorOptions {
   readonly images: Pick<ImageService, 'find'>;
   readonly snapshotter: Snapshotter;
   readonly imageVolumes: ImageVolumes;
+  readonly mappedLayers: MappedLayers;
   readonly handlers: HandlerTable;
   readonly paths: RuntimePaths;
   readonly exits: ExitFiles;
@@ -150,10 +152,10 @@ export class ContainerCreator {
     const snapshot = await snapshotter.prepare(id, image.chainId);
     throwIfAborted(signal, `creating container ${id}`);
     undo.add('unmount the root file system', () => unmountAll(paths.rootfs(id)));
-    performMount(snapshot.mount, paths.rootfs(id));
-    const user = this.#prepareRoot(record, image);
+    performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), paths.rootfs(id));
+    const user = this.#prepareRoot(record, sandbox, image);
     undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
-    const mounts = await this.#resolveMounts(record, image, signal);
+    const mounts = await this.#resolveMounts(record, sandbox, image, signal);
     const spec = this.#buildSpec(record, sandbox, image, user, mounts);
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
     writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
@@ -193,7 +195,7 @@ export class ContainerCreator {
   }
 
   /** Reads the accounts and makes the working directory; both inside the mounted root file system, links confined. */
-  #prepareRoot(record: ContainerRecord, image: Image): ResolvedUser {
+  #prepareRoot(record: ContainerRecord, sandbox: SandboxRecord, image: Image): ResolvedUser {
     const rootfs = this.#options.paths.rootfs(record.id);
     const user = resolveUser({
       security: record.config.security,
@@ -203,7 +205,7 @@ export class ContainerCreator {
     });
     const workingDir = record.config.workingDir || image.config.workingDir || '/';
     try {
-      withDirectoryInRoot(rootfs, workingDir, { uid: 0, gid: 0 }, () => {});
+      withDirectoryInRoot(rootfs, workingDir, rootOwner(sandbox.config), () => {});
     } catch (error) {
       throw new RuntimeError(
         'InvalidArgument',
@@ -216,13 +218,18 @@ export class ContainerCreator {
     return user;
   }
 
-  async #resolveMounts(record: ContainerRecord, image: Image, signal: AbortSignal): Promise<ResolvedMount[]> {
+  async #resolveMounts(
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    image: Image,
+    signal: AbortSignal,
+  ): Promise<ResolvedMount[]> {
     const mountTable = lazyMounts();
     const requested: ResolvedMount[] = [];
     for (const mount of record.config.mounts)
       requested.push(
         mount.image
-          ? await this.#options.imageVolumes.resolve(record.sandboxId, mount)
+          ? await this.#options.imageVolumes.resolve(sandbox, mount)
           : resolveHostMount(mount, mountTable),
       );
     const { paths } = this.#options;
@@ -231,6 +238,7 @@ export class ContainerCreator {
       record.config.mounts,
       paths.rootfs(record.id),
       paths.volumes(record.id),
+      rootOwner(sandbox.config),
       signal,
     );
     return [...volumes, ...requested];

@@ -8,13 +8,14 @@ import type { ResolvedMount } from '../spec/inputs.ts';
 
 /**
  * Makes a folder for each volume path that no requested mount covers, with the content, owner and mode that the image has
- * there. `rootfs` is mounted. The folders go with `removeVolumes`. Throws Internal when copying fails.
+ * there. `rootfs` is mounted; a folder that the image lacks gets `owner`. The folders go with `removeVolumes`. Throws Internal when copying fails.
  */
 export async function makeVolumes(
   volumePaths: readonly string[],
   requested: readonly { readonly containerPath: string }[],
   rootfs: string,
   directory: string,
+  owner: { readonly uid: number; readonly gid: number },
   signal: AbortSignal,
 ): Promise<ResolvedMount[]> {
   const taken = new Set(requested.map((mount) => normalize(mount.containerPath)));
@@ -25,7 +26,7 @@ export async function makeVolumes(
   for (const [index, path] of [...new Set(wanted)].entries()) {
     const volume = join(directory, String(index));
     mkdirSync(volume, { recursive: true, mode: 0o755 });
-    await copyUp(rootfs, path, volume, signal);
+    await copyUp({ rootfs, path, owner }, volume, signal);
     mounts.push({
       containerPath: path,
       hostPath: volume,
@@ -43,8 +44,13 @@ export async function makeVolumes(
  * Copies what stands at `path` in the root file system, links kept as links. The folder is found without following links
  * out; nothing but this daemon writes there before the container starts, so its real path stays good for the copy.
  */
-async function copyUp(rootfs: string, path: string, volume: string, signal: AbortSignal): Promise<void> {
-  const source = withDirectoryInRoot(rootfs, path, { uid: 0, gid: 0 }, (handle) => {
+async function copyUp(
+  from: { rootfs: string; path: string; owner: { uid: number; gid: number } },
+  volume: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { rootfs, path, owner } = from;
+  const source = withDirectoryInRoot(rootfs, path, owner, (handle) => {
     const stat = statSync(handle);
     chownSync(volume, stat.uid, stat.gid);
     chmodSync(volume, stat.mode & 0o7777);

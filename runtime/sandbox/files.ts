@@ -1,5 +1,5 @@
 /** The files that every container of a pod sees: resolv.conf, hostname, hosts, and /dev/shm. */
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '#base/errors.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
@@ -30,6 +30,8 @@ export interface SandboxFilesRequest {
   readonly dns: DnsConfig | undefined;
   /** Whether the pod has its own IPC namespace and so its own /dev/shm. */
   readonly ownShm: boolean;
+  /** Host ids of the pod's root. */
+  readonly owner: { readonly uid: number; readonly gid: number };
 }
 
 const shmBytes = '65536k';
@@ -43,6 +45,8 @@ export function makeSandboxFiles(request: SandboxFilesRequest): void {
   const resolvConf = join(directory, 'resolv.conf');
   if (request.dns === undefined) copyOrEmpty('/etc/resolv.conf', resolvConf);
   else writeFileSync(resolvConf, formatResolvConf(request.dns), { mode: 0o644 });
+  for (const name of ['hostname', 'hosts', 'resolv.conf'])
+    chownSync(join(directory, name), request.owner.uid, request.owner.gid);
   if (!request.ownShm) return;
   const shm = join(directory, 'shm');
   mkdirSync(shm, { recursive: true });

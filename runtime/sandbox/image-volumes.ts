@@ -12,6 +12,8 @@ import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { RequestedMount } from '../container/config.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { ResolvedMount } from '../spec/inputs.ts';
+import type { SandboxRecord } from './record.ts';
+import type { MappedLayers } from './user-namespace.ts';
 
 /** The kubelet looks for this word at the start of the message (cri-api pkg/errors, ErrImageVolumeMountFailed). */
 const marker = 'ImageVolumeMountFailed';
@@ -25,6 +27,7 @@ export interface ImageVolumesOptions {
   readonly images: Pick<ImageService, 'find'>;
   readonly snapshotter: Snapshotter;
   readonly paths: RuntimePaths;
+  readonly mappedLayers: MappedLayers;
 }
 
 export class ImageVolumes {
@@ -36,7 +39,7 @@ export class ImageVolumes {
   }
 
   /** Mounts the image for the pod unless it is, and gives the mount for the spec. Throws InvalidArgument, NotFound; messages begin with ImageVolumeMountFailed. */
-  async resolve(sandboxId: string, mount: RequestedMount): Promise<ResolvedMount> {
+  async resolve(sandbox: SandboxRecord, mount: RequestedMount): Promise<ResolvedMount> {
     const reference = mount.image?.image ?? '';
     const image = this.#options.images.find(reference);
     if (!image)
@@ -59,17 +62,17 @@ export class ImageVolumes {
     return join(this.#options.paths.sandbox(sandboxId), 'images');
   }
 
-  async #ensureMounted(sandboxId: string, image: Image): Promise<string> {
+  async #ensureMounted(sandbox: SandboxRecord, image: Image): Promise<string> {
     const name = image.id.replace(':', '-');
-    const target = join(this.#directory(sandboxId), name);
+    const target = join(this.#directory(sandbox.id), name);
     if (listMounts().some((mount) => mount.mountPoint === target)) return target;
     if (image.chainId === undefined) throw failed(`image ${image.id} has no layers to mount`);
     try {
       mkdirSync(target, { recursive: true, mode: 0o711 });
-      const snapshot = await this.#options.snapshotter.view(volumeKey(sandboxId, name), image.chainId);
-      performMount(snapshot.mount, target);
+      const snapshot = await this.#options.snapshotter.view(volumeKey(sandbox.id, name), image.chainId);
+      performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), target);
     } catch (error) {
-      throw failed(`mounting image ${image.id} for sandbox ${sandboxId}: ${messageOf(error)}`, error);
+      throw failed(`mounting image ${image.id} for sandbox ${sandbox.id}: ${messageOf(error)}`, error);
     }
     return target;
   }

@@ -10,7 +10,7 @@ import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
-import { isNamespacePin, pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
+import { isNamespacePin, type PinPrograms, pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
 import { isRunning } from '#host/proc.ts';
 import type { PodNetwork } from '#network/pod-network.ts';
 import type { Announcer } from '../announcer.ts';
@@ -25,6 +25,7 @@ import { makeSandboxFiles, removeSandboxFiles, unmountShm } from './files.ts';
 import type { ImageVolumes } from './image-volumes.ts';
 import type { PidInit } from './pid-init.ts';
 import type { SandboxRecord } from './record.ts';
+import { checkUserNamespaceSupport, type MappedLayers, rootOwner } from './user-namespace.ts';
 
 export interface SandboxManagerOptions {
   readonly sandboxes: RecordStore<SandboxRecord>;
@@ -34,8 +35,9 @@ export interface SandboxManagerOptions {
   readonly paths: RuntimePaths;
   readonly pidInit: PidInit;
   readonly imageVolumes: ImageVolumes;
+  readonly mappedLayers: MappedLayers;
   readonly announcer: Announcer;
-  readonly programs: { readonly unshare: string; readonly sh: string };
+  readonly programs: PinPrograms;
   readonly nodeHostname: string;
   /** Throws InvalidArgument for a cgroup parent that the driver cannot take. */
   readonly checkCgroupParent: (parent: string) => void;
@@ -94,7 +96,7 @@ export class PinnedSandboxes implements SandboxManager {
         `sandbox of pod ${namespace}/${name} attempt ${attempt} exists: ${holder.id} (${holder.state}); remove it or ask with the next attempt`,
       );
     }
-    this.#options.handlers.get(runtimeHandler);
+    checkUserNamespaceSupport(config, this.#options.handlers.get(runtimeHandler));
     this.#options.checkCgroupParent(config.cgroupParent);
     const id = randomBytes(32).toString('hex') as SandboxId;
     return this.#build(this.#newRecord(id, config, runtimeHandler), signal);
@@ -114,7 +116,7 @@ export class PinnedSandboxes implements SandboxManager {
       // A host-network pod keeps the node's host name, and so its UTS namespace.
       utsnsPath: network === 'node' ? '' : paths.utsns(id),
       ipcnsPath: ipc === 'node' ? '' : paths.ipcns(id),
-      usernsPath: '',
+      usernsPath: config.security.namespaces.userns === undefined ? '' : paths.userns(id),
       init: undefined,
       cniResult: null,
       isRemoving: false,
@@ -142,6 +144,7 @@ export class PinnedSandboxes implements SandboxManager {
         hostname: this.#hostnameOf(record),
         dns: config.dns,
         ownShm: record.ipcnsPath !== '',
+        owner: rootOwner(config),
       });
       if (config.security.namespaces.pid === 'pod') {
         const handler = handlers.get(record.runtimeHandler);
@@ -174,11 +177,15 @@ export class PinnedSandboxes implements SandboxManager {
   }
 
   async #pin(record: SandboxRecord, signal: AbortSignal): Promise<void> {
+    const { userns } = record.config.security.namespaces;
     await pinNamespaces(
       {
         ...(record.netnsPath === '' ? {} : { netPath: record.netnsPath }),
         ...(record.ipcnsPath === '' ? {} : { ipcPath: record.ipcnsPath }),
         ...(record.utsnsPath === '' ? {} : { utsPath: record.utsnsPath }),
+        ...(userns === undefined
+          ? {}
+          : { user: { path: record.usernsPath, uids: userns.uids, gids: userns.gids } }),
         hostname: this.#hostnameOf(record),
         sysctls: Object.fromEntries(
           Object.entries(sandboxSysctls(record.config.sysctls, record.config.security.namespaces)).map(
@@ -195,6 +202,7 @@ export class PinnedSandboxes implements SandboxManager {
     unpinNamespace(record.netnsPath);
     unpinNamespace(record.ipcnsPath);
     unpinNamespace(record.utsnsPath);
+    unpinNamespace(record.usernsPath);
   }
 
   #hostnameOf(record: SandboxRecord): string {
@@ -242,7 +250,7 @@ export class PinnedSandboxes implements SandboxManager {
   async #stopLocked(id: SandboxId, signal: AbortSignal): Promise<void> {
     const record = this.#sandboxes.findExact(id);
     if (!record) return;
-    const { containers, network, pidInit, handlers, paths, imageVolumes } = this.#options;
+    const { containers, network, pidInit, handlers, paths, imageVolumes, mappedLayers } = this.#options;
     // First the state, so that nothing new starts in it; the announcement comes with it.
     const before = record.state;
     this.#markNotReady(id);
@@ -256,6 +264,7 @@ export class PinnedSandboxes implements SandboxManager {
     await pidInit.remove(id, record.init, handlers.get(record.runtimeHandler));
     this.#unpin(record);
     await imageVolumes.release(id);
+    mappedLayers.release(id);
     unmountShm(paths.sandbox(id));
     if (before === 'ready') this.#log.info({ sandboxId: id }, 'sandbox stopped');
   }
@@ -307,7 +316,9 @@ export class PinnedSandboxes implements SandboxManager {
       return;
     }
     if (record.state !== 'ready') return;
-    const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath].filter((path) => path !== '');
+    const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath, record.usernsPath].filter(
+      (path) => path !== '',
+    );
     const isWhole = pins.every(isNamespacePin) && (record.init === undefined || isRunning(record.init));
     if (isWhole) return;
     this.#log.warn(
