@@ -44,8 +44,8 @@ export class ImageVolumes {
     const image = this.#options.images.find(reference);
     if (!image)
       throw new RuntimeError('NotFound', `${marker}: image ${reference} is not here; pull it first`);
-    const target = await this.#lock.run(`${sandboxId}/${image.id}`, () =>
-      this.#ensureMounted(sandboxId, image),
+    const target = await this.#lock.run(`${sandbox.id}/${image.id}`, () =>
+      this.#ensureMounted(sandbox, image),
     );
     return {
       containerPath: mount.containerPath,
