@@ -8,6 +8,7 @@ import { isGivenToPrivileged } from './devices.ts';
 import type { ContainerSpecInput, ResolvedMount } from './inputs.ts';
 import { mergeResources, noResources, toOciResources } from './resources.ts';
 import { buildSandboxInitSpec } from './sandbox-init-spec.ts';
+import { withCompiledSeccomp } from './seccomp-compiled.ts';
 import { sandboxSysctls, sysctlFile } from './sysctls.ts';
 import { type LiveBundle, makeLiveBundle } from './testing/live-bundle.ts';
 import { nodeNamespaces, podNamespaces, type SampleVariation } from './testing/sample-input.ts';
@@ -353,4 +354,37 @@ describe.each(['crun', 'runc'])('%s', (program) => {
     expect(field(stdout, 'Seccomp')).toBe('2');
     expect(statSync(join(pod.rootfs, 'mine')).uid).toBe(range.hostId);
   });
+
+  test("a user namespace on all of the node's other namespaces", () => {
+    const range = { hostId: 1000000, containerId: 0, length: 65536 };
+    const namespaces = { ...nodeNamespaces, userns: { uids: [range], gids: [range] } };
+    const pod = live.pinUserPod(range.hostId);
+    const input = live.input('cat /proc/self/status; touch /sys/kernel/x; true', {
+      security: { namespaces },
+      sandboxSecurity: { namespaces },
+    });
+    const spec = buildContainerSpec({
+      ...input,
+      rootfsPath: pod.rootfs,
+      paths: { ...input.paths, ...pod.paths },
+    });
+    const { stdout, stderr } = live.run(program, spec);
+    expect(field(stdout, 'CapBnd')).toBe(capabilityMask(spec.process.capabilities?.bounding ?? []));
+    const refusals = stderr.trim().split('\n');
+    expect(refusals.filter((line) => !/Read-only file system|Permission denied/.test(line))).toEqual([]);
+  });
+});
+
+test('crun takes the filter that it compiled before, and denies all where the filter is missing', () => {
+  const input = live.input('unshare -U true 2>&1; cat /proc/self/status', {
+    security: { seccomp: runtimeDefault },
+  });
+  const first = buildContainerSpec(input);
+  const { id } = live.start('crun', { ...first, process: { ...first.process, args: ['sleep', '60'] } });
+  const filter = readFileSync(join(live.stateDirectory('crun'), id, 'seccomp.bpf'));
+  const second = withCompiledSeccomp(buildContainerSpec(input), filter);
+  const { stdout } = live.run('crun', second);
+  expect(field(stdout, 'Seccomp')).toBe('2');
+  expect(stdout).toMatch(/unshare.*Operation not permitted/);
+  expect(live.run('crun', { ...second, annotations: {} }).exitCode).not.toBe(0);
 });

@@ -75,7 +75,7 @@ function baseMounts(input: MountsInput): OciMount[] {
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     shmMount(input),
-    mqueueMount(input.effective),
+    ...mqueueMounts(input.effective),
     {
       destination: '/sys/fs/cgroup',
       type: 'cgroup',
@@ -94,8 +94,8 @@ function baseMounts(input: MountsInput): OciMount[] {
   return mounts;
 }
 
-// The kernel lets a user namespace mount proc, mqueue and sysfs only for PID, IPC and network namespaces that it owns; where those
-// are the node's, the node's own mount is shown instead.
+// The kernel lets a user namespace mount proc, mqueue and sysfs only for PID, IPC and network namespaces that it owns. Where
+// those are the node's, the node's own proc and sysfs are shown instead; its mqueue may be mounted nowhere, so none is.
 function procMount(effective: EffectiveNamespaces): OciMount {
   if (effective.userns !== undefined && effective.pid === 'node') {
     return bind('/proc', '/proc', ['rbind', 'nosuid', 'noexec', 'nodev']);
@@ -108,16 +108,16 @@ function procMount(effective: EffectiveNamespaces): OciMount {
   };
 }
 
-function mqueueMount(effective: EffectiveNamespaces): OciMount {
-  if (effective.userns !== undefined && effective.isIpcHost) {
-    return bind('/dev/mqueue', '/dev/mqueue', ['rbind', 'nosuid', 'noexec', 'nodev']);
-  }
-  return {
-    destination: '/dev/mqueue',
-    type: 'mqueue',
-    source: 'mqueue',
-    options: ['nosuid', 'noexec', 'nodev'],
-  };
+function mqueueMounts(effective: EffectiveNamespaces): OciMount[] {
+  if (effective.userns !== undefined && effective.isIpcHost) return [];
+  return [
+    {
+      destination: '/dev/mqueue',
+      type: 'mqueue',
+      source: 'mqueue',
+      options: ['nosuid', 'noexec', 'nodev'],
+    },
+  ];
 }
 
 function sysMount(input: MountsInput, mode: 'rw' | 'ro'): OciMount {

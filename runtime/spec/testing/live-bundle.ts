@@ -11,6 +11,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmdirSync,
   rmSync,
   symlinkSync,
@@ -41,6 +42,8 @@ export interface LiveBundle extends Disposable {
   run(program: string, spec: OciSpec): Output;
   /** Starts a spec in the background. dispose() kills it. */
   start(program: string, spec: OciSpec): { pid: number; id: string };
+  /** The `--root` of `program` here. */
+  stateDirectory(program: string): string;
   /** Changes the limits of what start() began. */
   update(program: string, id: string, resources: OciResources): void;
   /** A second pod whose namespaces belong to a user namespace that maps 65536 ids from `hostId`, with a root file system of its root. */
@@ -95,6 +98,7 @@ export function makeLiveBundle(): LiveBundle {
     host,
     host$,
     inPod,
+    stateDirectory,
     input(script, variation = {}) {
       return sampleInput({
         ...variation,
@@ -146,7 +150,9 @@ export function makeLiveBundle(): LiveBundle {
       // No pipes: the detached process would hold them open.
       const result = spawnSync(program, arguments_, { stdio: 'ignore' });
       if (result.status !== 0) throw new Error(`${program} could not start ${id}`);
-      return { pid: Number(readFileSync(pidFile, 'utf8')), id };
+      const pid = Number(readFileSync(pidFile, 'utf8'));
+      waitForExec(pid);
+      return { pid, id };
     },
     update(program, id, resources) {
       const file = join(directory, 'resources.json');
@@ -196,6 +202,15 @@ function makeRootfs(rootfs: string): void {
     'sh cat grep id ls mount unshare touch pwd mkdir mknod hostname head echo env sleep stat umount wc';
   for (const applet of applets.split(' ')) symlinkSync('busybox', join(rootfs, 'bin', applet));
   writeFileSync(join(rootfs, 'etc/passwd'), 'root:x:0:0::/root:/bin/sh\n');
+}
+
+/** Waits until the OCI runtime's last process has become the container's: `start` returns before that. */
+function waitForExec(pid: number): void {
+  const deadline = performance.now() + 10_000;
+  while (/crun|runc/.test(readlinkSync(`/proc/${pid}/exe`))) {
+    if (performance.now() > deadline) throw new Error(`process ${pid} did not become the container's`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
 }
 
 function removeCgroups(name: string): void {
