@@ -53,8 +53,9 @@ export class ImageVolumes {
       isReadonly: true,
       isRecursiveReadonly: false,
       propagation: 'private',
-      uidMappings: mount.uidMappings,
-      gidMappings: mount.gidMappings,
+      // The layers themselves are seen through the pod's mapping; the mount needs none of its own.
+      uidMappings: [],
+      gidMappings: [],
     };
   }
 
