@@ -36,7 +36,8 @@ export function parseIoStat(text: string): BlockDeviceReading[] {
   const readings = new Map<string, MutableReading>();
   for (const line of text.split('\n')) {
     const [number = '', ...fields] = line.split(' ');
-    if (!/^\d+:\d+$/.test(number)) continue;
+    // The kernel may print a device without figures.
+    if (!/^\d+:\d+$/.test(number) || !fields.some((field) => field.includes('='))) continue;
     const values = new Map(
       fields.map((field) => {
         const [key = '', value] = field.split('=');
