@@ -1,0 +1,203 @@
+/**
+ * Figures about the daemon itself, in the form Prometheus reads. Counters are kept as the work is done; everything that
+ * can be looked up is looked up when somebody asks, so that an unread metric costs nothing.
+ */
+import { readdirSync } from 'node:fs';
+import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
+import Counter from 'prom-client/lib/counter.js';
+import Gauge from 'prom-client/lib/gauge.js';
+import Histogram from 'prom-client/lib/histogram.js';
+import Registry from 'prom-client/lib/registry.js';
+
+/** Watches one kind of work that begins and ends: RPCs, pulls. */
+export interface WorkMetrics {
+  /** Work `name` begins; call the returned function once, with its result, when it ends. */
+  begin(name: string): (result: string) => void;
+}
+
+// From a list in memory (a millisecond) to a pull (minutes).
+const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120, 600];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+  #lastUtilization = performance.eventLoopUtilization();
+
+  constructor() {
+    this.#addProcess();
+    this.#addEventLoop();
+    this.#addGarbageCollection();
+  }
+
+  /**
+   * A histogram of durations `NAME_duration_seconds`, a counter `NAME_results_total` by result and a gauge
+   * `NAME_in_flight`, each by the work's name under `label`.
+   */
+  work(name: string, label: string, subject: string): WorkMetrics {
+    const registers = [this.#registry];
+    const durations = new Histogram({
+      name: `${name}_duration_seconds`,
+      help: `Time that ${subject} took.`,
+      labelNames: [label],
+      buckets: durationBuckets,
+      registers,
+    });
+    const results = new Counter({
+      name: `${name}_results_total`,
+      help: `How ${subject} ended.`,
+      labelNames: [label, 'result'],
+      registers,
+    });
+    const inFlight = new Gauge({
+      name: `${name}_in_flight`,
+      help: `Number of ${subject} that have begun and not ended.`,
+      labelNames: [label],
+      registers,
+    });
+    return {
+      begin: (workName) => {
+        const startedMs = performance.now();
+        inFlight.inc({ [label]: workName });
+        return (result) => {
+          inFlight.dec({ [label]: workName });
+          durations.observe({ [label]: workName }, (performance.now() - startedMs) / 1000);
+          results.inc({ [label]: workName, result });
+        };
+      },
+    };
+  }
+
+  /** A gauge whose value is looked up when it is read. */
+  watch(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+
+  /** A gauge by one label, all of whose values are looked up when it is read. */
+  watchBy(name: string, help: string, label: string, read: () => Iterable<readonly [string, number]>): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of read()) this.set({ [label]: value }, count);
+      },
+    });
+  }
+
+  /** A total that somebody else counts, looked up when it is read. */
+  watchTotal(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
+
+  /** A counter by one label; call the returned function with the label's value. */
+  counter(name: string, help: string, label: string): (value: string) => void {
+    const counter = new Counter({ name, help, labelNames: [label], registers: [this.#registry] });
+    return (value) => counter.inc({ [label]: value });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Everything, in the text format of Prometheus. */
+  async render(): Promise<string> {
+    const text = await this.#registry.metrics();
+    // A timer ten times a second, only for those who read it: from the second reading on there are figures.
+    if (!this.#loopDelay) {
+      this.#loopDelay = monitorEventLoopDelay({ resolution: 100 });
+      this.#loopDelay.enable();
+    }
+    return text;
+  }
+
+  #addProcess(): void {
+    const startedAt = Date.now() / 1000 - process.uptime();
+    this.watch('process_start_time_seconds', 'Unix time at which the daemon started.', () => startedAt);
+    this.watchTotal('process_cpu_seconds_total', 'CPU time that the daemon used.', () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    });
+    this.watch('process_resident_memory_bytes', 'Resident memory of the daemon.', () =>
+      process.memoryUsage.rss(),
+    );
+    this.watch(
+      'process_open_fds',
+      'Open file descriptors of the daemon.',
+      () => readdirSync('/proc/self/fd').length - 1,
+    );
+    this.watchBy('berth_heap_bytes', 'Memory of the JavaScript heap.', 'kind', () => {
+      const { heapTotal, heapUsed, external, arrayBuffers } = process.memoryUsage();
+      return [
+        ['total', heapTotal],
+        ['used', heapUsed],
+        ['external', external],
+        ['array_buffers', arrayBuffers],
+      ];
+    });
+  }
+
+  #addEventLoop(): void {
+    this.watch(
+      'berth_event_loop_utilization',
+      'Share of time since the last reading that the event loop was busy.',
+      () => {
+        const now = performance.eventLoopUtilization();
+        const since = performance.eventLoopUtilization(now, this.#lastUtilization);
+        this.#lastUtilization = now;
+        return since.utilization;
+      },
+    );
+    this.watchBy(
+      'berth_event_loop_delay_seconds',
+      'How late timers were since the last reading.',
+      'quantile',
+      () => {
+        const delay = this.#loopDelay;
+        if (!delay || delay.count === 0) return [];
+        const at = (percentile: number): number => Math.max(0, delay.percentile(percentile) / 1e9 - 0.1);
+        const values: [string, number][] = [
+          ['0.5', at(50)],
+          ['0.99', at(99)],
+          ['1', at(100)],
+        ];
+        delay.reset();
+        return values;
+      },
+    );
+  }
+
+  #addGarbageCollection(): void {
+    // Numbers of perf_hooks.constants.NODE_PERFORMANCE_GC_*.
+    const kinds: Readonly<Record<number, string>> = { 1: 'minor', 4: 'major', 8: 'incremental', 16: 'weak' };
+    const seconds = new Counter({
+      name: 'berth_gc_seconds_total',
+      help: 'Time spent in garbage collection.',
+      labelNames: ['kind'],
+      registers: [this.#registry],
+    });
+    const observer = new PerformanceObserver((entries) => {
+      for (const entry of entries.getEntries()) {
+        const kind = (entry as unknown as { detail?: { kind?: number } }).detail?.kind ?? 0;
+        seconds.inc({ kind: kinds[kind] ?? 'other' }, entry.duration / 1000);
+      }
+    });
+    observer.observe({ entryTypes: ['gc'] });
+  }
+}

@@ -1,0 +1,18 @@
+import { requireAbsolutePath, requireId, secondsToTimerMs } from '../convert/field.ts';
+import type { UnaryHandler } from '../method.ts';
+import type { CriServices } from '../services.ts';
+import { unimplemented } from '../unimplemented.ts';
+
+/** Writes an archive of a container's state to an absolute path. */
+export function checkpointContainer({
+  containers,
+  checkpoint,
+}: Pick<CriServices, 'containers' | 'checkpoint'>): UnaryHandler<'CheckpointContainer'> {
+  return async (request, signal) => {
+    if (checkpoint === undefined) throw unimplemented('CheckpointContainer');
+    const { id } = containers.get(requireId(request.container_id, 'container_id'));
+    const location = requireAbsolutePath(request.location, 'location');
+    await checkpoint(id, location, secondsToTimerMs(request.timeout), signal);
+    return {};
+  };
+}

@@ -1,0 +1,29 @@
+import { encode, encodeRepeatedField } from '#proto/codec.ts';
+import { encodedContainerStatus } from '../convert/container-status.ts';
+import { requireId } from '../convert/field.ts';
+import { describeSandbox, toSandboxStatus } from '../convert/sandbox-status.ts';
+import { toJson } from '../convert/verbose-info.ts';
+import type { UnaryHandler } from '../method.ts';
+import type { CriServices } from '../services.ts';
+
+/** A sandbox, with the statuses of its containers. */
+export function podSandboxStatus({
+  sandboxes,
+  containers,
+}: Pick<CriServices, 'sandboxes' | 'containers'>): UnaryHandler<'PodSandboxStatus'> {
+  return (request) => {
+    const record = sandboxes.get(requireId(request.pod_sandbox_id, 'pod_sandbox_id'));
+    const statuses = containers
+      .list()
+      .filter((container) => container.sandboxId === record.id && container.state !== 'creating')
+      .map(encodedContainerStatus);
+    return Buffer.concat([
+      encode('PodSandboxStatusResponse', {
+        status: toSandboxStatus(record),
+        info: request.verbose ? { info: toJson(describeSandbox(record)) } : {},
+        timestamp: BigInt(Date.now()) * 1_000_000n,
+      }),
+      encodeRepeatedField(3, statuses),
+    ]);
+  };
+}
