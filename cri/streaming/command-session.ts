@@ -50,6 +50,8 @@ export class CommandSession {
   #silence: NodeJS.Timeout | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
   #takenAtExit = 0;
+  #opened: Promise<void> = Promise.resolve();
+  #endReason: DetachReason = 'client-left';
 
   constructor(options: CommandSessionOptions) {
     this.#options = options;
@@ -61,7 +63,7 @@ export class CommandSession {
   begin(): void {
     if (this.#state !== 'idle') return;
     this.#state = 'opening';
-    this.#open().catch((error: unknown) => {
+    this.#opened = this.#open().catch((error: unknown) => {
       this.#options.log.debug({ err: error }, `${this.#options.kind} session failed`);
       this.#end({ kind: 'failed', message: messageOf(error) }, 'stopped');
     });
@@ -90,9 +92,10 @@ export class CommandSession {
     }
   }
 
-  /** The client's connection is gone. */
-  closed(cause: LinkEnd): void {
+  /** The client's connection is gone. Resolves when the process is let go too, also one that was still being opened. */
+  closed(cause: LinkEnd): Promise<void> {
     this.#end(undefined, cause === 'stopped' ? 'stopped' : 'client-left');
+    return this.#opened;
   }
 
   async #open(): Promise<void> {
@@ -104,7 +107,7 @@ export class CommandSession {
       process.exited.catch(() => {
         // Nobody is left to be told.
       });
-      process.detach('client-left');
+      process.detach(this.#endReason);
       return;
     }
     this.#process = process;
@@ -200,6 +203,7 @@ export class CommandSession {
     if (this.#state === 'ended') return;
     if (this.#state === 'opening') this.#opening.abort();
     this.#state = 'ended';
+    this.#endReason = reason;
     clearTimeout(this.#silence);
     clearTimeout(this.#drainDeadline);
     for (const outlet of this.#outlets.values()) outlet.stop();

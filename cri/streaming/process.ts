@@ -42,10 +42,14 @@ export type DetachReason = 'exited' | 'client-left' | 'stopped';
 export interface StreamedProcess {
   /**
    * Ended when the client closes its side, but with a terminal only destroyed by `detach`: the end of the client's
-   * input is no end of file on a pty. Absent: input is discarded.
+   * input is no end of file on a pty. What the end means to an attached container (`stdin_once`) is the provider's to
+   * decide. Absent: input is discarded.
    */
   readonly stdin?: Writable;
-  /** Ends at the end of file; an error counts as the end too. Absent if not asked for. */
+  /**
+   * Ends at the end of file; an error counts as the end too. Absent if not asked for. Pipes of 1 MiB (F_SETPIPE_SZ) move
+   * more per wake-up than the default of 64 KiB.
+   */
   readonly stdout?: Readable;
   readonly stderr?: Readable;
   /** Sets the terminal's size. Must not throw; called only with a terminal. */

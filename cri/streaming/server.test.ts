@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import pino from 'pino';
 import { afterEach, expect, test } from 'vitest';
@@ -701,6 +702,45 @@ test('malformed frames close their own connection and nothing else', async () =>
   await expect.poll(() => streams.stdout.text).toBe('unharmed');
 });
 
+test('sessions with bytes changed at random end, and the server serves on', async () => {
+  const { server, provider } = await start({ streamCreationMs: 200, lingerMs: 100, drainMs: 200 });
+  const attack = async (webSocket: boolean) => {
+    const url = exec(server, ['cat']);
+    const client = webSocket
+      ? await WebSocketClient.connect(url, ['v5.channel.k8s.io'])
+      : await SpdyClient.connect(url, ['v4.channel.k8s.io']);
+    const real = client.socket.write.bind(client.socket) as (chunk: Buffer) => boolean;
+    client.socket.write = ((chunk: Buffer) => {
+      const damaged = Buffer.from(chunk);
+      if (Math.random() < 0.3) damaged[Math.floor(Math.random() * damaged.length)] = Math.random() * 256;
+      return real(damaged);
+    }) as Socket['write'];
+    const act = async () => {
+      if (client instanceof SpdyClient) {
+        const { stdin, error } = await openStreams(client);
+        stdin.write('some input');
+        client.ping(1);
+        stdin.end();
+        await error.all();
+      } else {
+        client.sendChannel(0, 'some input');
+        client.send(opcode.ping, Buffer.from('x'));
+        client.send(opcode.binary, Buffer.from([255, 0]));
+        await client.closed;
+      }
+    };
+    await Promise.race([act().catch(() => undefined), new Promise((resolve) => setTimeout(resolve, 300))]);
+    client.socket.destroy();
+  };
+  for (let round = 0; round < 8; round++) {
+    await Promise.all(Array.from({ length: 8 }, (_, i) => attack(i % 2 === 0)));
+  }
+  await expect.poll(() => server.openSessions, { timeout: 5000 }).toBe(0);
+  for (const process of provider.processes) expect(process.detachCalls).toBe(1);
+  const { stdout } = await openStreams(await connectSpdy(exec(server, ['echo', 'alive'])));
+  expect(await stdout.all()).toBe('alive\n');
+}, 30_000);
+
 test('no more streams than allowed, ids only odd and growing', async () => {
   const { server } = await start({ maxStreams: 4 });
   const client = await connectSpdy(forwardUrl(server), ['portforward.k8s.io']);
@@ -729,6 +769,7 @@ test('a half-sent request, or noise in its place, ends by itself', async () => {
 test('after hundreds of sessions, cut and finished, nothing is left', async () => {
   const { server, provider } = await start();
   const before = process.memoryUsage().heapUsed;
+  const descriptors = readdirSync('/proc/self/fd').length;
   for (let round = 0; round < 60; round++) {
     await Promise.all(
       [0, 1, 2, 3].map(async (kind) => {
@@ -755,6 +796,7 @@ test('after hundreds of sessions, cut and finished, nothing is left', async () =
   await expect.poll(() => server.openSessions).toBe(0);
   for (const process of provider.processes) await process.detached.promise;
   expect(provider.processes.every((process) => process.detachCalls === 1)).toBe(true);
+  await expect.poll(() => readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(descriptors);
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
 });
 

@@ -75,8 +75,7 @@ class SpdyCommand {
 
   #closed(cause: LinkEnd): void {
     clearTimeout(this.#creation);
-    this.#session.closed(cause);
-    this.#options.onClosed();
+    this.#session.closed(cause).then(this.#options.onClosed);
   }
 
   #addStream(stream: SpdyStream): void {

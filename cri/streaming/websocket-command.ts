@@ -49,8 +49,7 @@ export function serveWebSocketCommand(options: WebSocketCommandOptions): void {
     onMessage: (piece) => decoder.push(piece),
     onDrain: () => session.drained(),
     onClosed: (cause) => {
-      session.closed(cause);
-      options.onClosed();
+      session.closed(cause).then(options.onClosed);
     },
   });
   const send = (to: number, payload: Buffer): boolean =>
