@@ -192,7 +192,7 @@ describe('attach', () => {
     const attached = network.attach(request('sb1'), cancel.signal);
     const refused = expect(attached).rejects.toMatchObject({ kind: 'Canceled' });
     await vi.waitFor(() => expect(commands(second)).toEqual(['ADD']));
-    expect(network.listDebts()).toEqual(['sb1']);
+    expect(readdirSync(`${dir}/state/debts`)).toEqual(['sb1.json']);
     const startedMs = performance.now();
     cancel.abort();
     await refused;

@@ -17,7 +17,7 @@ import { capabilityArgsOf, cniArgsOf, hasCapability } from './cni/capabilities.t
 import { isCniName, type NetworkList, parseNetworkList } from './cni/config.ts';
 import { ConfigFolder } from './cni/config-folder.ts';
 import { type Attachment, PluginRunner } from './cni/exec.ts';
-import { addList, checkList, collectGarbageOfList, deleteList, statusOfList } from './cni/invoke.ts';
+import { addList, checkList, collectGarbageOfList, deleteList } from './cni/invoke.ts';
 import {
   type IpPreference,
   listPodIps,
@@ -32,6 +32,7 @@ import { listPublished, makePublication, refuseCollisions } from './host-ports.t
 import { findDeviceTowards, listHostRoutes } from './host-routes.ts';
 import type { NetworkStatus, PodNetwork, PodNetworkRequest, PodNetworkResult } from './pod-network.ts';
 import { ProgramPaths } from './program-path.ts';
+import { Readiness } from './readiness.ts';
 
 export interface CniPodNetworkOptions {
   /** Folder of CNI configurations, usually /etc/cni/net.d; it may be absent. */
@@ -60,10 +61,6 @@ export interface CniPodNetworkOptions {
 const ifName = 'eth0';
 const addTimeoutMs = 5 * 60_000;
 const delTimeoutMs = 60_000;
-const statusTimeoutMs = 10_000;
-/** The kubelet asks for the status every few seconds; plugins are asked at most this often. */
-const statusReuseMs = 5_000;
-const notReady = 'NetworkPluginNotReady';
 
 interface Selection {
   readonly list: NetworkList;
@@ -84,12 +81,12 @@ export class CniPodNetwork implements PodNetwork {
   readonly #debts: DebtBook;
   readonly #firewall: Firewall;
   readonly #default: DefaultNetwork;
+  readonly #readiness: Readiness;
   readonly #lock = new KeyedLock();
   #podCidrs: readonly Cidr[] = [];
   /** The default network's list once the host is ready for it. */
   #prepared: Promise<NetworkList> | undefined;
   #defaultAttaching = 0;
-  #asked: { atMs: number; list: NetworkList; status: Promise<NetworkStatus> } | undefined;
 
   /** Reads the debts of earlier runs. Throws Node's error if `stateDir` cannot be used. */
   constructor(options: CniPodNetworkOptions) {
@@ -103,12 +100,15 @@ export class CniPodNetwork implements PodNetwork {
     this.#cache = new ResultCache(options.cacheDir);
     this.#debts = new DebtBook(`${stateDir}/debts`, log);
     this.#firewall = new Firewall({ programs, log, table: options.firewallTable ?? 'berth' });
-    this.#default = new DefaultNetwork(
-      options.defaultNetwork || defaultNetworkOptions,
-      stateDir,
-      programs,
-      log,
-    );
+    const chosen = options.defaultNetwork || defaultNetworkOptions;
+    this.#default = new DefaultNetwork(chosen, stateDir, programs, log);
+    this.#readiness = new Readiness({
+      confDir: options.confDir,
+      hasDefaultNetwork: options.defaultNetwork !== false,
+      runner: this.#runner,
+      firewall: this.#firewall,
+      now: options.now,
+    });
   }
 
   async start(): Promise<void> {
@@ -204,39 +204,8 @@ export class CniPodNetwork implements PodNetwork {
     await collectGarbageOfList(this.#runner, list, attachments, { timeoutMs: delTimeoutMs, signal });
   }
 
-  async status(): Promise<NetworkStatus> {
-    const { chosen, hasCandidates, lastError } = this.#folder.content;
-    const failed = (message: string): NetworkStatus => ({ isReady: false, reason: notReady, message });
-    if (chosen) {
-      const missing = chosen.list.plugins.find(({ type }) => this.#runner.find(type) === undefined);
-      if (missing) return failed(this.#missingPlugin(missing.type));
-      return this.#askPlugins(chosen.list);
-    }
-    const { confDir, defaultNetwork } = this.#options;
-    if (hasCandidates) return failed(`no valid CNI configuration in ${confDir}: ${lastError}`);
-    if (!defaultNetwork) return failed(`no CNI configuration in ${confDir}`);
-    const missing = ['bridge', 'host-local'].find((type) => this.#runner.find(type) === undefined);
-    if (missing !== undefined) return failed(this.#missingPlugin(missing));
-    if (!this.#firewall.isAvailable)
-      return failed('the default network needs the program nft; install the package nftables');
-    return { isReady: true, reason: '', message: '' };
-  }
-
-  #missingPlugin(type: string): string {
-    const dirs = this.#runner.dirs.join(':');
-    return `CNI plugin ${type} is not in ${dirs}; install the package containernetworking-plugins`;
-  }
-
-  #askPlugins(list: NetworkList): Promise<NetworkStatus> {
-    const nowMs = this.#options.now();
-    if (this.#asked?.list === list && nowMs - this.#asked.atMs < statusReuseMs) return this.#asked.status;
-    const limits = { timeoutMs: statusTimeoutMs, signal: undefined };
-    const status = statusOfList(this.#runner, list, limits).then(
-      () => ({ isReady: true, reason: '', message: '' }),
-      (error: unknown) => ({ isReady: false, reason: notReady, message: messageOf(error) }),
-    );
-    this.#asked = { atMs: nowMs, list, status };
-    return status;
+  status(): Promise<NetworkStatus> {
+    return this.#readiness.get(this.#folder.content);
   }
 
   describe(): { configuration: unknown; lastLoadError: string } {
@@ -307,7 +276,6 @@ export class CniPodNetwork implements PodNetwork {
   }
 
   #onConfigChange(): void {
-    this.#asked = undefined;
     this.#retireIfIdle().catch((error: unknown) =>
       this.#log.warn({ err: error }, `taking down the default network: ${messageOf(error)}`),
     );

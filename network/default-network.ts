@@ -23,23 +23,23 @@ export interface DefaultNetworkOptions {
   readonly name: string;
   /** Name of the bridge device. */
   readonly bridge: string;
-  /** Prefix of the pods; '' lets Berth choose one that no route of the host touches. */
+  /** Prefix of the pods; `auto` lets Berth choose one that no route of the host touches; '' is none. */
   readonly ipv4Subnet: string;
-  /** The same for IPv6; '' lets Berth derive a unique local prefix (RFC 4193) from the machine's identity. */
+  /** The same for IPv6; `auto` is a unique local prefix (RFC 4193) that follows from the machine's identity. */
   readonly ipv6Subnet: string;
 }
 
 export const defaultNetworkOptions: DefaultNetworkOptions = {
   name: 'berth',
   bridge: 'berth0',
-  ipv4Subnet: '',
-  ipv6Subnet: '',
+  ipv4Subnet: 'auto',
+  ipv6Subnet: 'auto',
 };
 
+/** What was decided; '' stands for a family that is not used. */
 interface Plan {
   readonly bridge: string;
   readonly ipv4: string;
-  /** '' without IPv6. */
   readonly ipv6: string;
 }
 
@@ -145,7 +145,7 @@ export class DefaultNetwork {
     if (text === undefined) return undefined;
     try {
       const { bridge, ipv4, ipv6 } = JSON.parse(text);
-      if (typeof bridge === 'string' && parseCidr(ipv4) && (ipv6 === '' || parseCidr(ipv6))) {
+      if (typeof bridge === 'string' && [ipv4, ipv6].every((text) => text === '' || parseCidr(text))) {
         return { bridge, ipv4, ipv6 };
       }
     } catch {
@@ -174,7 +174,8 @@ export class DefaultNetwork {
     const assigned = this.#podCidrs.find((cidr) => cidr.family === family);
     if (assigned) return formatCidr(assigned);
     const configured = family === 4 ? this.options.ipv4Subnet : this.options.ipv6Subnet;
-    if (configured !== '') {
+    if (configured === '') return '';
+    if (configured !== 'auto') {
       const parsed = parseCidr(configured);
       if (parsed?.family === family) return formatCidr(parsed);
       throw new RuntimeError(
@@ -206,6 +207,12 @@ export class DefaultNetwork {
         ipv4: this.#wantedPrefix(4, taken),
         ipv6: hasIpv6() ? this.#wantedPrefix(6, taken) : '',
       };
+      if (wanted.ipv4 === '' && wanted.ipv6 === '') {
+        throw new RuntimeError(
+          'InvalidArgument',
+          'default network: neither IPv4 nor IPv6 has a prefix; configure one',
+        );
+      }
       const before = this.#plan;
       if (JSON.stringify(before) !== JSON.stringify(wanted)) {
         if (before) await this.#removeBridge(before.bridge);
