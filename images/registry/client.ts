@@ -126,7 +126,7 @@ export class RegistryClient {
     const attempted = `fetching layer ${blob.digest} of ${this.#name}`;
     const contributors = new Set<string>();
     const progress = { offset: stream.offset };
-    const hosts = this.#options.hosts.filter(({ origin }) => !stream.excluded.has(origin));
+    const { hosts } = this.#options;
     const open = (host: RegistryHost) => (range: Record<string, string>) =>
       this.#send(host, 'GET', `blobs/${blob.digest}`, range, signal);
     const direct = (url: string) => (range: Record<string, string>) =>
@@ -146,7 +146,7 @@ export class RegistryClient {
       })),
     ];
     const failures: RegistryFailure[] = [];
-    for (const source of sources) {
+    for (const source of sources.filter(({ origin }) => !stream.excluded.has(origin))) {
       const before = progress.offset;
       const failure = await this.#persist(
         signal,

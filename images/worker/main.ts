@@ -1,0 +1,104 @@
+/**
+ * The layer process: the daemon starts it for a pull and lets it end after. It fetches, decompresses, verifies and unpacks
+ * layers with synchronous file system calls, the fastest there are, and takes its memory with it when it goes.
+ */
+import { closeSync, openSync, rmSync } from 'node:fs';
+import { setNiceness, syncFileSystem } from '#host/file-metadata.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { openClient } from '../registry/open.ts';
+import { mergeTree } from '../snapshots/merge-tree.ts';
+import { fetchLayer } from '../unpack/fetch-layer.ts';
+import { inheritMetadata } from '../unpack/inherit.ts';
+import { LineReader, type Reply, type Request, type Task, toPlain } from './protocol.ts';
+
+/** Containers and the daemon itself come first. */
+const niceness = 5;
+const progressEveryMs = 250;
+
+const clients = new Map<string, { client: RegistryClient; users: number }>();
+const running = new Map<number, AbortController>();
+
+function send(reply: Reply): void {
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}
+
+async function withClient<T>(
+  task: Task & { type: 'layer' },
+  work: (client: RegistryClient) => Promise<T>,
+): Promise<T> {
+  const shared = clients.get(task.pullId) ?? { client: openClient(task.source), users: 0 };
+  clients.set(task.pullId, shared);
+  shared.users += 1;
+  try {
+    return await work(shared.client);
+  } finally {
+    shared.users -= 1;
+    if (shared.users === 0) {
+      clients.delete(task.pullId);
+      shared.client.close();
+    }
+  }
+}
+
+/** Tells of progress now and then: each report costs the daemon a moment. */
+function reporter(id: number): (received: number) => void {
+  let nextMs = 0;
+  return (received) => {
+    const nowMs = performance.now();
+    if (nowMs < nextMs) return;
+    nextMs = nowMs + progressEveryMs;
+    send({ type: 'bytes', id, received });
+  };
+}
+
+async function perform(id: number, task: Task, signal: AbortSignal): Promise<unknown> {
+  switch (task.type) {
+    case 'layer':
+      return withClient(task, (client) => fetchLayer(client, task.layer, reporter(id), signal));
+    case 'inherit':
+      inheritMetadata(task.directory, task.impliedPath, task.lowerDirs);
+      return undefined;
+    case 'merge':
+      return mergeTree(task.parent, task.layer, task.target);
+    case 'remove':
+      for (const directory of task.directories) rmSync(directory, { recursive: true, force: true });
+      return undefined;
+    case 'sync': {
+      const fd = openSync(task.directory, 'r');
+      try {
+        syncFileSystem(fd);
+      } finally {
+        closeSync(fd);
+      }
+      return undefined;
+    }
+  }
+}
+
+function take(request: Request): void {
+  const { id } = request;
+  if (request.type === 'cancel') {
+    running.get(id)?.abort();
+    return;
+  }
+  const cancel = new AbortController();
+  running.set(id, cancel);
+  perform(id, request.task, cancel.signal)
+    .then(
+      (result) => send({ type: 'done', id, result }),
+      (error: unknown) => send({ type: 'failed', id, error: toPlain(error) }),
+    )
+    .finally(() => running.delete(id));
+}
+
+process.title = 'berthd: layers';
+try {
+  setNiceness(niceness);
+} catch {
+  // Not allowed to yield: then it competes.
+}
+const reader = new LineReader<Request>(take);
+process.stdin.setEncoding('utf8');
+process.stdin.on('data', (text: string) => reader.write(text));
+// The daemon is done with this process, or is gone: either way nobody wants the rest.
+process.stdin.on('end', () => process.exit(0));
