@@ -1,0 +1,64 @@
+# Everything there is to do with this tree. `make help` lists the targets with the words behind their names.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The pinned Node that `npm ci` brings; the machine's own may be any that npm runs on.
+NODE := node_modules/.bin/node
+VITEST := $(NODE) node_modules/vitest/vitest.mjs run
+
+# Lockfile and nothing else decides what is installed. To follow a changed lock file: npm ci.
+$(NODE):
+	npm ci --no-audit --no-fund --loglevel=error
+
+.PHONY: help
+help: ## show this list
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: need-root $(NODE) ## watch a pod live and die through the CRI socket (root; installs what is missing)
+	@$(NODE) demo/run.ts
+
+.PHONY: run
+run: need-root $(NODE) ## berthd in the foreground; ARGS='--log-level debug' adds flags (root)
+	@exec $(NODE) daemon/main.ts $(ARGS)
+
+.PHONY: test
+test: need-root $(NODE) ## every test, unit and root, after installing what they need (root)
+	$(NODE) conformance/setup.ts
+	$(VITEST)
+
+.PHONY: unit
+unit: $(NODE) ## the tests that need no privileges
+	$(VITEST) --project unit
+
+.PHONY: check
+check: $(NODE) ## types, lint, import directions, generated files up to date
+	$(NODE) node_modules/typescript/bin/tsc --noEmit -p tsconfig.json
+	node_modules/.bin/biome check --error-on-warnings .
+	$(NODE) conformance/imports.ts
+	$(NODE) proto/generate.ts --check
+	$(NODE) proto/verify-upstream.ts
+	$(NODE) daemon/config/generate.ts --check
+
+.PHONY: conformance
+conformance: need-root $(NODE) ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
+	$(NODE) conformance/critest/run.ts --parallel 2 $(ARGS)
+
+.PHONY: bench
+bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, in one run (root)
+	$(NODE) conformance/bench/run.ts $(ARGS)
+
+.PHONY: generate
+generate: $(NODE) ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md
+	$(NODE) proto/generate.ts
+	$(NODE) daemon/config/generate.ts
+
+.PHONY: golden
+golden: $(NODE) ## rewrite the golden files of the tests; review their diff
+	GOLDEN=1 $(VITEST) --project unit runtime/spec
+
+.PHONY: need-root
+need-root:
+	@[ "$$(id -u)" = 0 ] || { echo "this target changes mounts, namespaces and packages: run it with sudo" >&2; exit 1; }

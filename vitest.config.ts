@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+/** Two kinds of test: `unit` changes nothing on the machine, `root` (x.root.test.ts) does and so runs one file at a time. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: ['**/*.root.test.ts', 'node_modules/**', '.cache/**'],
+        },
+      },
+      {
+        test: {
+          name: 'root',
+          include: ['**/*.root.test.ts'],
+          exclude: ['node_modules/**', '.cache/**'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
