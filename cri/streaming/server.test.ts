@@ -10,7 +10,8 @@ import { defaultLimits, type StreamingLimits } from './limits.ts';
 import type { ExecRequest, PortForwardRequest, StreamSelection } from './process.ts';
 import { StreamingServer, type StreamingServerOptions } from './server.ts';
 import { LocalProvider } from './testing/local-provider.ts';
-import { headerBlock, SpdyClient, synStream, upgrade } from './testing/spdy-client.ts';
+import { headerBlock, SpdyClient, synStream } from './testing/spdy-client.ts';
+import { upgrade } from './testing/upgrade.ts';
 import { WebSocketClient } from './testing/websocket-client.ts';
 import { opcode } from './websocket-frames.ts';
 

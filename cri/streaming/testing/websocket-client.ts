@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { closeFrame, frameHead, type Opcode, opcode, unmask, WebSocketDecoder } from '../websocket-frames.ts';
-import { upgrade } from './spdy-client.ts';
+import { upgrade } from './upgrade.ts';
 
 /** A whole frame as a client must send it. */
 export function maskedFrame(code: Opcode, payload: Buffer): Buffer {
