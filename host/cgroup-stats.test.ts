@@ -45,6 +45,7 @@ describe('version 1', () => {
       pageFaults: 500n,
       majorPageFaults: 5n,
       swapBytes: 1000000n,
+      isSwapUnlimited: false,
     });
     expect(stats().swap('/pods/a', memory)).toEqual({
       usageBytes: 1000000n,
@@ -76,6 +77,19 @@ describe('version 1', () => {
       throttledPeriods: 2n,
       throttledNs: 5000000000n,
     });
+  });
+
+  it('leaves files of limits unopened when memory.stat says that there are none', () => {
+    place({
+      'memory/a/memory.usage_in_bytes': '1\n',
+      'memory/a/memory.stat':
+        'hierarchical_memory_limit 9223372036854771712\nhierarchical_memsw_limit 9223372036854771712\ntotal_swap 5\n',
+      'memory/a/memory.limit_in_bytes': 'not read',
+      'memory/a/memory.memsw.limit_in_bytes': '9\n',
+    });
+    const memory = stats().memory('/a')!;
+    expect(memory).toMatchObject({ limitBytes: undefined, inactiveFileBytes: 0n });
+    expect(stats().swap('/a', memory)).toEqual({ usageBytes: 5n, availableBytes: undefined });
   });
 
   it('says undefined for a group that is gone', () => {

@@ -41,6 +41,8 @@ export interface MemoryReading {
   readonly majorPageFaults: bigint | undefined;
   /** Bytes swapped out; undefined where swap is not accounted. */
   readonly swapBytes: bigint | undefined;
+  /** Whether it is known already, from v1's memory.stat, that neither the group nor one above it limits swap. */
+  readonly isSwapUnlimited: boolean;
 }
 
 export interface MemoryDetail {
@@ -127,11 +129,17 @@ export class CgroupStats {
     const stat = this.read('memory', group, 'memory.stat');
     if (usageBytes === undefined || stat === undefined) return undefined;
     const prefix = isV1 ? 'total_' : '';
+    // v1 says the nearest limit from here up: if there is none, the group has none either, and two files stay unopened.
+    const isUnlimited = isV1 && isBeyondLimits(flatValue(stat, 'hierarchical_memory_limit'));
     return {
       usageBytes,
-      limitBytes: isV1
-        ? limit(this.read('memory', group, 'memory.limit_in_bytes'))
-        : limit(this.#limitText('memory', group, 'memory.max')),
+      limitBytes: isUnlimited
+        ? undefined
+        : limit(
+            isV1
+              ? this.read('memory', group, 'memory.limit_in_bytes')
+              : this.#limitText('memory', group, 'memory.max'),
+          ),
       inactiveFileBytes: flatValue(stat, `${prefix}inactive_file`) ?? 0n,
       activeFileBytes: flatValue(stat, `${prefix}active_file`),
       anonBytes: flatValue(stat, isV1 ? 'total_rss' : 'anon'),
@@ -142,6 +150,7 @@ export class CgroupStats {
       swapBytes: isV1
         ? flatValue(stat, 'total_swap')
         : wholeNumber(this.read('memory', group, 'memory.swap.current')),
+      isSwapUnlimited: isV1 && isBeyondLimits(flatValue(stat, 'hierarchical_memsw_limit')),
     };
   }
 
@@ -178,6 +187,7 @@ export class CgroupStats {
       const most = limit(this.#limitText('memory', group, 'memory.swap.max'));
       return { usageBytes, availableBytes: most === undefined ? undefined : atLeastZero(most - usageBytes) };
     }
+    if (memory.isSwapUnlimited) return { usageBytes, availableBytes: undefined };
     const most = limit(this.read('memory', group, 'memory.memsw.limit_in_bytes'));
     if (most === undefined) return { usageBytes, availableBytes: undefined };
     const both = wholeNumber(this.read('memory', group, 'memory.memsw.usage_in_bytes'));
@@ -241,7 +251,11 @@ export class CgroupStats {
 
 function limit(text: string | undefined): bigint | undefined {
   const bytes = wholeNumber(text);
-  return bytes === undefined || bytes >= unlimitedFrom ? undefined : bytes;
+  return isBeyondLimits(bytes) ? undefined : bytes;
+}
+
+function isBeyondLimits(bytes: bigint | undefined): boolean {
+  return bytes !== undefined && bytes >= unlimitedFrom;
 }
 
 function microseconds(stat: string, key: string): bigint | undefined {

@@ -140,13 +140,18 @@ export class CgroupStatsProvider implements StatsProvider {
       return {
         sandboxId: sandbox.id,
         metrics: networkMetrics(sandbox, podInterfaces(sandbox, containers) ?? []),
-        containers: await this.#each(live, this.#settings.containers, async (container) => ({
-          containerId: container.id,
-          metrics: await containerMetrics(
-            { container, sandbox, layer: this.#layers.find(container.id), filesystem, cgroups, clock },
-            pacer,
-          ),
-        })),
+        containers: await this.#each(
+          live,
+          this.#settings.containers,
+          async (container) => ({
+            containerId: container.id,
+            metrics: await containerMetrics(
+              { container, sandbox, layer: this.#layers.find(container.id), filesystem, cgroups, clock },
+              pacer,
+            ),
+          }),
+          pacer,
+        ),
       };
     });
   }
@@ -156,8 +161,8 @@ export class CgroupStatsProvider implements StatsProvider {
     chosen: readonly R[],
     store: RecordStore<R>,
     read: (record: R, pacer: Pacer) => Promise<T>,
+    pacer = new Pacer(),
   ): Promise<T[]> {
-    const pacer = new Pacer();
     const results: T[] = [];
     for (const { id } of chosen) {
       if (pacer.isDue()) await pacer.pause();
@@ -187,8 +192,11 @@ export class CgroupStatsProvider implements StatsProvider {
     pacer: Pacer,
   ): Promise<PodSandboxStats> {
     const { clock } = this.#settings;
-    const containers = await this.#each(records, this.#settings.containers, async (record) =>
-      this.#containerStats(record),
+    const containers = await this.#each(
+      records,
+      this.#settings.containers,
+      async (record) => this.#containerStats(record),
+      pacer,
     );
     if (pacer.isDue()) await pacer.pause();
     const group = podCgroup(sandbox.config.cgroupParent);
