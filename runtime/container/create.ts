@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
@@ -79,9 +80,10 @@ export class ContainerCreator {
     const handler = this.#options.handlers.get(sandbox.runtimeHandler);
     const log = this.#options.log.child({ containerId: id, sandboxId: sandbox.id });
     const undo = new UndoList(log);
-    const record = containers.put(this.#newRecord(id, sandbox, config, image, handler));
+    const record = this.#newRecord(id, sandbox, config, image, handler);
     undo.add('forget the record', () => containers.remove(id));
     try {
+      await step('create-container/record', () => containers.put(record));
       return await this.#build(record, sandbox, image, handler, undo, signal);
     } catch (error) {
       const failures = await undo.run();
@@ -149,48 +151,60 @@ export class ContainerCreator {
     undo.add('remove the bundle', () => rmSync(bundle, { recursive: true, force: true }));
     mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 });
     undo.add('remove the snapshot', () => snapshotter.remove(id));
-    const snapshot = await snapshotter.prepare(id, image.chainId);
+    const snapshot = await step('create-container/prepare-snapshot', () =>
+      snapshotter.prepare(id, image.chainId),
+    );
     throwIfAborted(signal, `creating container ${id}`);
     undo.add('unmount the root file system', () => unmountAll(paths.rootfs(id)));
-    performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), paths.rootfs(id));
-    const user = this.#prepareRoot(record, sandbox, image);
+    await step('create-container/mount-root', () =>
+      performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), paths.rootfs(id)),
+    );
+    const user = await step('create-container/prepare-root', () => this.#prepareRoot(record, sandbox, image));
     undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
-    const mounts = await this.#resolveMounts(record, sandbox, image, signal);
+    const mounts = await step('create-container/make-volumes', () =>
+      this.#resolveMounts(record, sandbox, image, signal),
+    );
     const spec = this.#buildSpec(record, sandbox, image, user, mounts);
-    writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
-    writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
-    if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
+    await step('create-container/write-bundle', () => {
+      writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+      writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
+      if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
+    });
     undo.add('remove the exit file and the attach link', () => {
       exits.remove(id);
       rmSync(join(paths.sockets, id), { force: true });
     });
     undo.add('delete the container from the OCI runtime', () => handler.remove(id));
-    const started = await createMonitored(
-      this.#options.conmonPath,
-      {
-        containerId: id,
-        name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
-        bundle,
-        exitDir: paths.exits,
-        socketDir: paths.sockets,
-        logPath: record.logPath,
-        hasTty: config.hasTty,
-        hasStdin: config.hasStdin,
-        leaveStdinOpen: !config.stdinOnce,
-        runtime: handler,
-      },
-      signal,
+    const started = await step('create-container/run-monitor', () =>
+      createMonitored(
+        this.#options.conmonPath,
+        {
+          containerId: id,
+          name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
+          bundle,
+          exitDir: paths.exits,
+          socketDir: paths.sockets,
+          logPath: record.logPath,
+          hasTty: config.hasTty,
+          hasStdin: config.hasStdin,
+          leaveStdinOpen: !config.stdinOnce,
+          runtime: handler,
+        },
+        signal,
+      ),
     );
     throwIfAborted(signal, `creating container ${id}`);
+    const created = await step('create-container/record-created', () =>
+      containers.put({
+        ...record,
+        state: 'created',
+        user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+        process: started.container,
+        monitor: started.monitor,
+        cgroupsPath: spec.linux.cgroupsPath,
+      }),
+    );
     undo.commit();
-    const created = containers.put({
-      ...record,
-      state: 'created',
-      user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
-      process: started.container,
-      monitor: started.monitor,
-      cgroupsPath: spec.linux.cgroupsPath,
-    });
     return { record: created, monitorExited: started.monitorExited };
   }
 

@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { abortError, RuntimeError } from '#base/errors.ts';
+import { step } from '#base/step.ts';
 import { collect, type Launched, sendSignal } from '#host/launch.ts';
 import { listDescendants } from '#host/proc.ts';
 import type { ExecSyncResult } from '../contract.ts';
@@ -82,10 +83,14 @@ export async function execSync(
   signal: AbortSignal,
 ): Promise<ExecSyncResult> {
   const { containerId } = request;
-  const processFile = writeExecProcess(request.bundle, request.command, false);
+  const processFile = await step('exec-sync/write-process', () =>
+    writeExecProcess(request.bundle, request.command, false),
+  );
   let failure: RuntimeError | undefined;
   try {
-    const child = runtime.exec(containerId, processFile, { stdin: 'null', stdout: 'pipe', stderr: 'pipe' });
+    const child = await step('exec-sync/run', () =>
+      runtime.exec(containerId, processFile, { stdin: 'null', stdout: 'pipe', stderr: 'pipe' }),
+    );
     const stdout = collect(child.stdout!, outputLimitBytes);
     const stderr = collect(child.stderr!, outputLimitBytes);
     const stop = (error: RuntimeError) => {
@@ -123,8 +128,10 @@ export async function execSync(
     throwIfNeverRan(containerId, exitCode, `${processFile}.log`);
     return { ...output, exitCode };
   } finally {
-    rmSync(processFile, { force: true });
-    rmSync(`${processFile}.log`, { force: true });
+    await step('exec-sync/remove-process', () => {
+      rmSync(processFile, { force: true });
+      rmSync(`${processFile}.log`, { force: true });
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
+import { type StepName, step } from '#base/step.ts';
 import { countOomKills, killGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
@@ -37,6 +38,7 @@ const sigkill = 9;
 const exitLostCode = 255;
 const startFailedCode = 128;
 const reopenTimeoutMs = 10_000;
+const exitRetryMs = 1000;
 
 export interface ManagerOptions extends CreatorOptions {
   readonly sandboxes: RecordStore<SandboxRecord>;
@@ -60,6 +62,8 @@ export class CrunContainers implements ContainerManager {
   readonly #creating = new Map<SandboxId, Set<Promise<unknown>>>();
   readonly #stops = new Map<ContainerId, StopTask>();
   readonly #exitWatches = new Map<ContainerId, ExitWatch>();
+  /** Exited containers of which the OCI runtime and the mount table hold nothing any more. */
+  readonly #released = new Set<ContainerId>();
   /** What is given back after an exit (runtime state, cgroup, mount), under way; remove waits for it. */
   readonly #releases = new Map<ContainerId, Promise<void>>();
 
@@ -200,7 +204,7 @@ export class CrunContainers implements ContainerManager {
       if (sandbox.state !== 'ready')
         throw new RuntimeError('FailedPrecondition', `sandbox ${sandbox.id} of container ${id} is not ready`);
       try {
-        await this.#options.handlers.get(record.handler).start(id);
+        await step('start-container/oci-start', () => this.#options.handlers.get(record.handler).start(id));
       } catch (error) {
         this.#recordExit(id, {
           exitCode: startFailedCode,
@@ -210,7 +214,9 @@ export class CrunContainers implements ContainerManager {
         });
         throw error;
       }
-      this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
+      await step('start-container/record-running', () =>
+        this.#containers.update(id, { state: 'running', startedAtNs: nowNs() }),
+      );
       this.#options.announcer.announce('started', id, record.sandboxId);
     });
   }
@@ -236,8 +242,9 @@ export class CrunContainers implements ContainerManager {
     if (!task) {
       const exited = this.#exitWatch(id).promise;
       task = new StopTask({
-        terminate: () => this.#signal(id, signalNumber(record.stopSignal)),
-        kill: () => this.#killAll(id),
+        terminate: () =>
+          this.#attempt('stop-container/signal', id, () => this.#signal(id, signalNumber(record.stopSignal))),
+        kill: () => this.#attempt('stop-container/kill', id, () => this.#killAll(id)),
         exited,
         verify: () => this.#exitGone(id),
       });
@@ -245,6 +252,13 @@ export class CrunContainers implements ContainerManager {
       exited.finally(() => this.#stops.delete(id));
     }
     await task.request(timeoutMs, signal);
+  }
+
+  /** A signal that cannot be sent is logged: the deadline, or the next kill, follows anyway. */
+  #attempt(name: StepName, id: ContainerId, work: () => void): void {
+    step(name, work).catch((error) => {
+      this.#log.warn({ containerId: id, err: error }, `signalling a container failed: ${messageOf(error)}`);
+    });
   }
 
   #signal(id: ContainerId, signal: number): void {
@@ -313,11 +327,20 @@ export class CrunContainers implements ContainerManager {
     const record = this.#containers.findExact(id);
     if (!record || record.state === 'exited' || record.state === 'creating') return;
     // Behind a start under way: a short-lived process must be seen running before it is seen exited.
-    void this.#lock.run(id, async () => {
+    const work = this.#lock.run(id, async () => {
       const current = this.#containers.findExact(id);
       if (!current || current.state === 'exited') return;
-      this.#recordExit(id, { exitCode, atNs, ...this.#judge(current, exitCode) });
+      await step('stop-container/record-exit', () =>
+        this.#recordExit(id, { exitCode, atNs, ...this.#judge(current, exitCode) }),
+      );
     });
+    work.catch((error) => this.#retryExit(id, error));
+  }
+
+  /** An exit that could not be recorded (a full disk) is recorded when it is asked about again, or soon. */
+  #retryExit(id: ContainerId, error: unknown): void {
+    this.#log.error({ containerId: id, err: error }, `recording an exit failed: ${messageOf(error)}`);
+    setTimeout(() => this.#exitGone(id), exitRetryMs).unref();
   }
 
   /** For a process that is gone: its exit file tells the code, or it is lost. */
@@ -379,8 +402,11 @@ export class CrunContainers implements ContainerManager {
     const record = this.#containers.findExact(id);
     if (!record) return;
     try {
-      await this.#options.handlers.get(record.handler).remove(id);
-      unmountAll(this.#options.paths.rootfs(id));
+      await step('stop-container/release', async () => {
+        await this.#options.handlers.get(record.handler).remove(id);
+        unmountAll(this.#options.paths.rootfs(id));
+      });
+      this.#released.add(id);
     } catch (error) {
       this.#log.warn(
         { containerId: id, err: error },
@@ -398,32 +424,35 @@ export class CrunContainers implements ContainerManager {
     await this.#lock.run(`remove ${id}`, async () => {
       const record = this.#containers.findExact(id);
       if (!record) return;
-      if (!record.isRemoving) this.#containers.update(id, { isRemoving: true });
-      await this.#dismantle(record);
-      this.#containers.remove(id);
+      if (!record.isRemoving)
+        await step('remove-container/record-removing', () =>
+          this.#containers.update(id, { isRemoving: true }),
+        );
+      await this.dismantle(id, record.handler, this.#released.has(id));
+      await step('remove-container/forget', () => this.#containers.remove(id));
+      this.#released.delete(id);
       this.#options.announcer.announce('deleted', id, record.sandboxId);
     });
   }
 
-  /** Removes everything a container ever had, by its id; idempotent, for recovery and remove alike. */
-  async dismantle(id: ContainerId, handler: string): Promise<void> {
+  /**
+   * Removes everything a container ever had, by its id; idempotent, for recovery and remove alike. `isReleased` says that
+   * the OCI runtime has forgotten it already, which saves a process.
+   */
+  async dismantle(id: ContainerId, handler: string, isReleased = false): Promise<void> {
     const { paths, exits, snapshotter } = this.#options;
-    if (existsSync(paths.bundle(id))) {
-      await this.#options.handlers.get(handler).remove(id);
-      unmountAll(paths.rootfs(id));
-    }
-    await snapshotter.remove(id);
-    removeVolumes(paths.volumes(id));
-    rmSync(paths.bundle(id), { recursive: true, force: true });
-    rmSync(join(paths.sockets, id), { force: true });
-    exits.remove(id);
-  }
-
-  async #dismantle(record: ContainerRecord): Promise<void> {
-    // The release after the exit has deleted the runtime's state; doing it again costs a process and finds nothing.
-    if (record.state === 'exited' && !existsSync(join(this.#options.paths.bundle(record.id), 'config.json')))
-      return;
-    await this.dismantle(record.id, record.handler);
+    if (!isReleased && existsSync(paths.bundle(id)))
+      await step('remove-container/delete-from-runtime', async () => {
+        await this.#options.handlers.get(handler).remove(id);
+        unmountAll(paths.rootfs(id));
+      });
+    await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
+    await step('remove-container/remove-volumes', () => removeVolumes(paths.volumes(id)));
+    await step('remove-container/remove-bundle', () => {
+      rmSync(paths.bundle(id), { recursive: true, force: true });
+      rmSync(join(paths.sockets, id), { force: true });
+      exits.remove(id);
+    });
   }
 
   async updateResources(idOrPrefix: string, resources: LinuxResources, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
+import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
 import { isNamespacePin, type PinPrograms, pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
@@ -128,33 +129,42 @@ export class PinnedSandboxes implements SandboxManager {
     const { network, handlers, paths, pidInit, announcer } = this.#options;
     const log = this.#log.child({ sandboxId: id });
     const undo = new UndoList(log);
-    let record = this.#sandboxes.put(initial);
+    let record = initial;
     undo.add('forget the record', () => this.#sandboxes.remove(id));
     try {
+      await step('run-sandbox/record', () => this.#sandboxes.put(initial));
       undo.add('remove the namespaces', () => this.#unpin(record));
-      await this.#pin(record, signal);
+      await step('run-sandbox/pin-namespaces', () => this.#pin(record, signal));
       if (record.netnsPath !== '') {
         undo.add('detach the network', () => network.detach(id, record.netnsPath));
-        const attached = await network.attach(this.#networkRequest(record), signal);
-        record = this.#sandboxes.update(id, { ips: attached.ips, cniResult: attached.raw });
+        const attached = await step('run-sandbox/attach-network', () =>
+          network.attach(this.#networkRequest(record), signal),
+        );
+        record = await step('run-sandbox/record-network', () =>
+          this.#sandboxes.update(id, { ips: attached.ips, cniResult: attached.raw }),
+        );
       }
       undo.add('remove the files', () => removeSandboxFiles(paths.sandbox(id)));
-      makeSandboxFiles({
-        directory: paths.sandbox(id),
-        hostname: this.#hostnameOf(record),
-        dns: config.dns,
-        ownShm: record.ipcnsPath !== '',
-        owner: rootOwner(config),
-      });
+      await step('run-sandbox/make-files', () =>
+        makeSandboxFiles({
+          directory: paths.sandbox(id),
+          hostname: this.#hostnameOf(record),
+          dns: config.dns,
+          ownShm: record.ipcnsPath !== '',
+          owner: rootOwner(config),
+        }),
+      );
       if (config.security.namespaces.pid === 'pod') {
         const handler = handlers.get(record.runtimeHandler);
         undo.add('remove the init', () => pidInit.remove(id, record.init, handler));
-        const init = await pidInit.start(record, handler, signal);
-        record = this.#sandboxes.update(id, { init: init.process });
+        const init = await step('run-sandbox/start-init', () => pidInit.start(record, handler, signal));
+        record = await step('run-sandbox/record-init', () =>
+          this.#sandboxes.update(id, { init: init.process }),
+        );
         init.monitorExited.then(() => this.#onInitExit(id));
       }
       throwIfAborted(signal, `running sandbox ${id}`);
-      record = this.#sandboxes.update(id, { state: 'ready' });
+      record = await step('run-sandbox/record-ready', () => this.#sandboxes.update(id, { state: 'ready' }));
     } catch (error) {
       await this.#giveUp(record, undo, error);
       throw error;
@@ -253,19 +263,27 @@ export class PinnedSandboxes implements SandboxManager {
     const { containers, network, pidInit, handlers, paths, imageVolumes, mappedLayers } = this.#options;
     // First the state, so that nothing new starts in it; the announcement comes with it.
     const before = record.state;
-    this.#markNotReady(id);
+    await step('stop-sandbox/record', () => this.#markNotReady(id));
     await containers.awaitCreations(id);
-    const ended = await Promise.allSettled(
-      containers.listOf(id).map((container) => containers.kill(container.id, signal)),
+    await step('stop-sandbox/kill-containers', async () =>
+      throwFirst(
+        await Promise.allSettled(
+          containers.listOf(id).map((container) => containers.kill(container.id, signal)),
+        ),
+      ),
     );
-    throwFirst(ended);
     throwIfAborted(signal, `stopping sandbox ${id}`);
-    if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
-    await pidInit.remove(id, record.init, handlers.get(record.runtimeHandler));
-    this.#unpin(record);
-    await imageVolumes.release(id);
-    mappedLayers.release(id);
-    unmountShm(paths.sandbox(id));
+    if (record.netnsPath !== '')
+      await step('stop-sandbox/detach-network', () => network.detach(id, record.netnsPath));
+    await step('stop-sandbox/remove-init', () =>
+      pidInit.remove(id, record.init, handlers.get(record.runtimeHandler)),
+    );
+    await step('stop-sandbox/unpin-namespaces', () => this.#unpin(record));
+    await step('stop-sandbox/release-volumes', async () => {
+      await imageVolumes.release(id);
+      mappedLayers.release(id);
+      unmountShm(paths.sandbox(id));
+    });
     if (before === 'ready') this.#log.info({ sandboxId: id }, 'sandbox stopped');
   }
 
@@ -275,17 +293,18 @@ export class PinnedSandboxes implements SandboxManager {
     const { id } = found;
     await this.#lock.run(id, async () => {
       if (!this.#sandboxes.findExact(id)) return;
-      this.#sandboxes.update(id, { isRemoving: true });
+      await step('remove-sandbox/record-removing', () => this.#sandboxes.update(id, { isRemoving: true }));
       await this.#stopLocked(id, signal);
       const { containers, announcer, paths } = this.#options;
-      throwFirst(
-        await Promise.allSettled(
-          containers.listOf(id).map((container) => containers.remove(container.id, signal)),
+      await step('remove-sandbox/remove-containers', async () =>
+        throwFirst(
+          await Promise.allSettled(
+            containers.listOf(id).map((container) => containers.remove(container.id, signal)),
+          ),
         ),
       );
-      await this.#options.imageVolumes.release(id);
-      removeSandboxFiles(paths.sandbox(id));
-      this.#sandboxes.remove(id);
+      await step('remove-sandbox/remove-files', () => removeSandboxFiles(paths.sandbox(id)));
+      await step('remove-sandbox/forget', () => this.#sandboxes.remove(id));
       announcer.announce('deleted', id, id);
       this.#log.info({ sandboxId: id }, 'sandbox removed');
     });

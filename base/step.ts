@@ -1,0 +1,85 @@
+/**
+ * Steps: the named parts of an operation that have an effect on the machine. Naming them serves two ends: how long each
+ * takes can be observed, and a test can make each one fail, hang, or end the daemon. Without an observer a step is a plain
+ * call.
+ */
+
+/** Every step there is, as `operation/step`. A name missing here does not compile; the sweep of fault tests walks this list. */
+export const stepNames = [
+  'run-sandbox/record',
+  'run-sandbox/pin-namespaces',
+  'run-sandbox/attach-network',
+  'run-sandbox/record-network',
+  'run-sandbox/make-files',
+  'run-sandbox/start-init',
+  'run-sandbox/record-init',
+  'run-sandbox/record-ready',
+  'stop-sandbox/record',
+  'stop-sandbox/kill-containers',
+  'stop-sandbox/detach-network',
+  'stop-sandbox/remove-init',
+  'stop-sandbox/unpin-namespaces',
+  'stop-sandbox/release-volumes',
+  'remove-sandbox/record-removing',
+  'remove-sandbox/remove-containers',
+  'remove-sandbox/remove-files',
+  'remove-sandbox/forget',
+  'create-container/record',
+  'create-container/prepare-snapshot',
+  'create-container/mount-root',
+  'create-container/prepare-root',
+  'create-container/make-volumes',
+  'create-container/write-bundle',
+  'create-container/run-monitor',
+  'create-container/record-created',
+  'start-container/oci-start',
+  'start-container/record-running',
+  'stop-container/signal',
+  'stop-container/kill',
+  'stop-container/record-exit',
+  'stop-container/release',
+  'remove-container/record-removing',
+  'remove-container/delete-from-runtime',
+  'remove-container/remove-snapshot',
+  'remove-container/remove-volumes',
+  'remove-container/remove-bundle',
+  'remove-container/forget',
+  'exec-sync/write-process',
+  'exec-sync/run',
+  'exec-sync/remove-process',
+] as const;
+
+export type StepName = (typeof stepNames)[number];
+
+export interface StepObserver {
+  /** May throw, or never settle: then the step is not done. */
+  before(name: StepName): Promise<void> | void;
+  /** `error` is what the step threw. */
+  after(name: StepName, durationMs: number, error?: unknown): Promise<void> | void;
+}
+
+let observer: StepObserver | undefined;
+
+/** Sets who is told of every step; undefined for nobody. */
+export function observeSteps(next: StepObserver | undefined): void {
+  observer = next;
+}
+
+async function observed<T>(watching: StepObserver, name: StepName, work: () => Promise<T> | T): Promise<T> {
+  await watching.before(name);
+  const startedMs = performance.now();
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await watching.after(name, performance.now() - startedMs, error);
+    throw error;
+  }
+  await watching.after(name, performance.now() - startedMs);
+  return result;
+}
+
+/** Runs one named step and returns what it returns. */
+export async function step<T>(name: StepName, work: () => Promise<T> | T): Promise<T> {
+  return observer === undefined ? work() : observed(observer, name, work);
+}
