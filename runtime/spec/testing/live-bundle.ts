@@ -11,7 +11,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmdirSync,
   rmSync,
   symlinkSync,
@@ -151,7 +150,7 @@ export function makeLiveBundle(): LiveBundle {
       const result = spawnSync(program, arguments_, { stdio: 'ignore' });
       if (result.status !== 0) throw new Error(`${program} could not start ${id}`);
       const pid = Number(readFileSync(pidFile, 'utf8'));
-      waitForExec(pid);
+      waitForExec(pid, spec.process.args);
       return { pid, id };
     },
     update(program, id, resources) {
@@ -205,9 +204,10 @@ function makeRootfs(rootfs: string): void {
 }
 
 /** Waits until the OCI runtime's last process has become the container's: `start` returns before that. */
-function waitForExec(pid: number): void {
+function waitForExec(pid: number, args: readonly string[]): void {
+  const commandLine = args.map((arg) => `${arg}\0`).join('');
   const deadline = performance.now() + 10_000;
-  while (/crun|runc/.test(readlinkSync(`/proc/${pid}/exe`))) {
+  while (readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== commandLine) {
     if (performance.now() > deadline) throw new Error(`process ${pid} did not become the container's`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
   }
