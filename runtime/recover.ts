@@ -2,10 +2,11 @@
  * Start-up and recovery, which are the same: the records say what was intended, the kernel and the exit files say what is.
  * What was half made is undone; what ran on is taken up; what ended meanwhile is recorded so.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { ensurePrivateMount } from '#host/namespaces.ts';
 import type { ContainerId } from './container/config.ts';
 import type { CrunContainers } from './container/manager.ts';
 import type { ContainerRecord } from './container/record.ts';
@@ -29,9 +30,19 @@ export interface RecoveryOptions {
   readonly log: Log;
 }
 
+/** Makes the folders that everything below the state directory stands in. They may be entered by a pod's mapped root, but not read. */
+function makeFolders(paths: RuntimePaths): void {
+  mkdirSync(paths.roots.state, { recursive: true, mode: 0o711 });
+  for (const folder of [join(paths.roots.state, 'bundles'), join(paths.roots.state, 'sandboxes')])
+    mkdirSync(folder, { recursive: true, mode: 0o711 });
+  for (const folder of [paths.exits, paths.sockets]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  ensurePrivateMount(paths.namespaces);
+}
+
 /** Brings records and machine together. One object that cannot be recovered never keeps the others from it. */
 export async function recover(options: RecoveryOptions): Promise<{ sandboxes: number; containers: number }> {
   const { containers, sandboxes, containerManager, sandboxManager, log } = options;
+  makeFolders(options.paths);
   await Promise.all(
     containers.list().map(async (record) => {
       try {
