@@ -39,7 +39,7 @@ export interface LiveBundle extends Disposable {
   input(script: string, variation?: SampleVariation): ContainerSpecInput;
   /** Runs a spec to its end with the OCI runtime `program`. */
   run(program: string, spec: OciSpec): Output;
-  /** Starts a spec in the background. dispose() kills it. */
+  /** Starts a spec, whose process must not exec another, in the background. dispose() kills it. */
   start(program: string, spec: OciSpec): { pid: number; id: string };
   /** The `--root` of `program` here. */
   stateDirectory(program: string): string;
