@@ -31,6 +31,7 @@ import { resolveUser } from '../spec/user.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { lazyMounts, listHostDevices, resolveDevices, resolveHostMount } from './host-mounts.ts';
 import type { ContainerRecord } from './record.ts';
+import { SeccompFilters } from './seccomp-filters.ts';
 import { makeVolumes, removeVolumes } from './volumes.ts';
 
 /** An image may fill /etc/passwd with anything; real ones are a few kilobytes. */
@@ -60,6 +61,7 @@ export interface Created {
 
 export class ContainerCreator {
   readonly #options: CreatorOptions;
+  readonly #seccompFilters = new SeccompFilters();
 
   constructor(options: CreatorOptions) {
     this.#options = options;
@@ -166,7 +168,9 @@ export class ContainerCreator {
     );
     const spec = this.#buildSpec(record, sandbox, image, user, mounts);
     await step('create-container/write-bundle', () => {
-      writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+      writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.#seccompFilters.apply(spec, handler)), {
+        mode: 0o600,
+      });
       writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
       if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
     });
@@ -194,6 +198,7 @@ export class ContainerCreator {
       ),
     );
     throwIfAborted(signal, `creating container ${id}`);
+    this.#seccompFilters.learn(spec, handler, id);
     const created = await step('create-container/record-created', () =>
       containers.put({
         ...record,
@@ -307,7 +312,9 @@ export class ContainerCreator {
 
   #readSeccompProfile(config: ContainerConfig): string | undefined {
     const profile = config.security.seccomp;
-    if (profile?.type !== 'localhost' || config.security.isPrivileged) return undefined;
+    if (config.security.isPrivileged) return undefined;
+    if (profile?.type === 'runtimeDefault') return this.#options.defaultSeccompProfile;
+    if (profile?.type !== 'localhost') return undefined;
     try {
       return readFileSync(profile.localhostRef, 'utf8');
     } catch (error) {

@@ -3,6 +3,7 @@ import { lstatSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:
 import { join } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import { coveringMount, listMounts, type MountInfo } from '#host/mount.ts';
+import { isGivenToPrivileged } from '../spec/devices.ts';
 import type { ResolvedMount } from '../spec/inputs.ts';
 import type { OciDevice } from '../spec/oci-spec.ts';
 import type { RequestedDevice, RequestedMount } from './config.ts';
@@ -127,24 +128,11 @@ export function resolveDevices(requested: readonly RequestedDevice[]): HostDevic
   });
 }
 
-const notForContainers = new Set([
-  'pts',
-  'shm',
-  'fd',
-  'mqueue',
-  '.lxc',
-  '.lxd-mounts',
-  '.udev',
-  'console',
-  'ptmx',
-  'hugepages',
-]);
-
 /** Every device of the host, for privileged containers. */
 export function listHostDevices(): HostDevice[] {
   return readdirSync('/dev').flatMap((name) => {
-    if (notForContainers.has(name)) return [];
     const path = join('/dev', name);
+    if (!isGivenToPrivileged(path)) return [];
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat) return [];
     const paths = stat.isDirectory() ? [...devicesBelow(path)] : [path];

@@ -37,6 +37,8 @@ export class CliRuntime {
   /** Arguments before every subcommand; the monitor needs them too. */
   readonly globalArgs: readonly string[];
   readonly usesSystemd: boolean;
+  /** Where the runtime keeps a folder per container. */
+  readonly root: string;
   readonly features: HandlerFeatures;
 
   constructor(options: CliRuntimeOptions) {
@@ -45,6 +47,7 @@ export class CliRuntime {
     this.path = options.path;
     this.usesSystemd = options.cgroupDriver === 'systemd';
     this.globalArgs = ['--root', options.root];
+    this.root = options.root;
     this.features = options.features;
   }
 

@@ -20,6 +20,7 @@ import type { SandboxManager } from '../contract.ts';
 import type { HandlerTable } from '../handlers.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
+import { checkSandboxNamespaces } from '../spec/namespaces.ts';
 import { sandboxSysctls, sysctlFile } from '../spec/sysctls.ts';
 import type { LinuxResources, SandboxConfig, SandboxId } from './config.ts';
 import { makeSandboxFiles, removeSandboxFiles, unmountShm } from './files.ts';
@@ -97,6 +98,7 @@ export class PinnedSandboxes implements SandboxManager {
         `sandbox of pod ${namespace}/${name} attempt ${attempt} exists: ${holder.id} (${holder.state}); remove it or ask with the next attempt`,
       );
     }
+    checkSandboxNamespaces(config.security.namespaces);
     checkUserNamespaceSupport(config, this.#options.handlers.get(runtimeHandler));
     this.#options.checkCgroupParent(config.cgroupParent);
     const id = randomBytes(32).toString('hex') as SandboxId;

@@ -84,7 +84,7 @@ export interface ContainerSpecInput {
   readonly mounts: readonly ResolvedMount[];
   /** Devices requested (directories already expanded), with their cgroup access; for privileged, all of the host's. */
   readonly devices: readonly { readonly device: OciDevice; readonly access: string }[];
-  /** The text of a Localhost seccomp profile, read by the caller; undefined when none is asked. */
+  /** The text of a Localhost seccomp profile, or of the node's own default for a RuntimeDefault one, read by the caller. */
   readonly localhostSeccompProfile: string | undefined;
   /** /proc/PID/ns/pid of the target container when pid mode is 'target'. */
   readonly targetPidnsPath: string;

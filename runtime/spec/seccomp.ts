@@ -28,7 +28,11 @@ export function resolveSeccomp(input: SeccompInput): OciSeccomp | undefined {
     );
   }
   if (input.isPrivileged || profile.type === 'unconfined') return undefined;
-  if (profile.type === 'runtimeDefault') return defaultSeccomp(input);
+  if (profile.type === 'runtimeDefault')
+    // The node may have a default of its own; else it is the one built in.
+    return input.localhostText === undefined
+      ? defaultSeccomp(input)
+      : parseSeccompProfile(input.localhostText, input, "the node's default");
   if (profile.localhostRef === '' || input.localhostText === undefined) {
     throw new RuntimeError(
       'InvalidArgument',
