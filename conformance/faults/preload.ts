@@ -1,0 +1,56 @@
+/**
+ * Faults for tests: loaded into berthd with `node --import conformance/faults/preload.ts`, so that the daemon itself has no
+ * switch that could be found in production. BERTH_FAULT says what happens, as a comma-separated list of
+ *
+ *   OPERATION/STEP:PHASE=ACTION[@N]
+ *
+ * PHASE is before or after the step's effect; ACTION is error (the step throws), hang (it never ends) or kill (SIGKILL to
+ * the daemon); N is the first pass at which it happens, 1 by default, and it happens once.
+ */
+import { RuntimeError } from '#base/errors.ts';
+import { observeSteps, type StepName, stepNames } from '#base/step.ts';
+
+interface Fault {
+  readonly name: StepName;
+  readonly phase: 'before' | 'after';
+  readonly action: 'error' | 'hang' | 'kill';
+  readonly pass: number;
+}
+
+const form = /^([a-z-]+\/[a-z-]+):(before|after)=(error|hang|kill)(?:@(\d+))?$/;
+
+function parseFault(text: string): Fault {
+  const match = form.exec(text.trim());
+  const name = stepNames.find((known) => known === match?.[1]);
+  if (!match || name === undefined) throw new Error(`BERTH_FAULT: ${text} names no fault`);
+  return {
+    name,
+    phase: match[2] as Fault['phase'],
+    action: match[3] as Fault['action'],
+    pass: Number(match[4] ?? 1),
+  };
+}
+
+const faults = (process.env['BERTH_FAULT'] ?? '')
+  .split(',')
+  .filter((text) => text !== '')
+  .map(parseFault);
+const passes = new Map<string, number>();
+
+function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
+  const key = `${name}:${phase}`;
+  const pass = (passes.get(key) ?? 0) + 1;
+  passes.set(key, pass);
+  const fault = faults.find((entry) => entry.name === name && entry.phase === phase && entry.pass === pass);
+  if (!fault) return;
+  process.stderr.write(`fault: ${key} ${fault.action}\n`);
+  if (fault.action === 'error') throw new RuntimeError('Internal', `fault injected at ${key}`);
+  if (fault.action === 'kill') process.kill(process.pid, 'SIGKILL');
+  return new Promise(() => {});
+}
+
+if (faults.length > 0)
+  observeSteps({
+    before: (name) => fire(name, 'before'),
+    after: (name, _durationMs, error) => (error === undefined ? fire(name, 'after') : undefined),
+  });
