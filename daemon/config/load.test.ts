@@ -80,7 +80,7 @@ describe('loadConfig', () => {
     expect(problems).toEqual([
       `${path}:5: images.max_paralel_downloads: unknown key: did you mean max_parallel_downloads?`,
       `${path}:7: log.level: must be one of "trace", "debug", "info", "warn", "error", not "loud"`,
-      `${path}:9: network.default_subnet_v4: must be an IPv4 subnet such as "10.88.0.0/16", not "10.0.0.0/33"`,
+      `${path}:9: network.default_subnet_v4: must be an IPv4 subnet such as "10.88.0.0/16", "auto" or "", not "10.0.0.0/33"`,
       `${path}:10: netwrok: unknown section: did you mean [network]?`,
       `${path}:13: handlers.kata.binary: unknown key`,
     ]);

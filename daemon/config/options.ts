@@ -170,11 +170,15 @@ export const options = {
       true,
       'Whether to bring a network of our own (bridge berth0) while there is no CNI configuration.',
     ),
-    default_subnet_v4: option(subnet(4), '10.88.0.0/16', 'IPv4 addresses of the default network.'),
+    default_subnet_v4: option(
+      subnet(4),
+      'auto',
+      'IPv4 addresses of the default network. `auto`: the first /16 from 10.88.0.0 on that no route of the node touches.',
+    ),
     default_subnet_v6: option(
       subnet(6),
-      'fd00:6265:7274:1::/64',
-      'IPv6 addresses of the default network. Empty: IPv4 only.',
+      'auto',
+      'IPv6 addresses of the default network. `auto`: a unique local prefix that follows from the machine id. Empty: IPv4 only.',
     ),
     ip_preference: option(
       oneOf(['ipv4', 'ipv6', 'cni']),

@@ -105,18 +105,17 @@ export const ipAddress: ValueType<string> = {
   fromFlag: asText,
 };
 
-/** A subnet in CIDR form; '' stands for none. */
+/** A subnet in CIDR form, `auto` for one of Berth's choice, or '' for none. */
 export function subnet(family: 4 | 6): ValueType<string> {
+  const example = family === 4 ? '10.88.0.0/16' : 'fd00:88::/64';
   return {
-    title: `IPv${family} subnet or "" for none`,
+    title: `IPv${family} subnet, "auto" or "" for none`,
     parse: (value) => {
       if (typeof value !== 'string') fail(`a string, not ${shown(value)}`);
-      if (value === '') return value;
+      if (value === '' || value === 'auto') return value;
       const match = /^([^/]+)\/(\d{1,3})$/.exec(value);
       if (!match || isIP(match[1]!) !== family || Number(match[2]) > (family === 4 ? 30 : 126)) {
-        fail(
-          `an IPv${family} subnet such as "${family === 4 ? '10.88.0.0/16' : 'fd00:88::/64'}", not ${shown(value)}`,
-        );
+        fail(`an IPv${family} subnet such as "${example}", "auto" or "", not ${shown(value)}`);
       }
       return value;
     },

@@ -1,0 +1,178 @@
+/**
+ * The life of the daemon: lock, wire, listen, recover, serve, drain. The socket is there before recovery, so that Version
+ * and Status answer at once; other calls wait for its end. Containers outlive the daemon whichever way it goes.
+ */
+import { mkdirSync } from 'node:fs';
+import { flushCompileCache, getCompileCacheDir } from 'node:module';
+import { join } from 'node:path';
+import { messageOf } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
+import { ContainerEvents } from '#cri/events.ts';
+import { criHandlers } from '#cri/handlers.ts';
+import { Readiness } from '#cri/readiness.ts';
+import { CriServer } from '#cri/server.ts';
+import { processStarts } from '#host/launch.ts';
+import { lockFile } from '#host/lock-file.ts';
+import { changedOptions, withReloadable } from './config/compare.ts';
+import { ConfigError } from './config/config-error.ts';
+import type { Config } from './config/options.ts';
+import { createLog } from './log.ts';
+import { settleMemoryLater } from './settle-memory.ts';
+import { version } from './version.ts';
+import { buildServices, type Services } from './wiring.ts';
+
+/** Serves until a signal ends the process. Rejects if it cannot begin; then nothing is left running. */
+export async function serve(config: Config, reload: () => Config): Promise<void> {
+  const startedMs = performance.now();
+  const log = await createLog(config.log);
+  endOnSurprise(log);
+  const releaseLocks = lockFolders(config);
+  const metrics = new Metrics();
+  const readiness = new Readiness();
+  const services = await buildServices(config, log, readiness);
+  const events = new ContainerEvents(services.cri);
+  const server = new CriServer({
+    handlers: criHandlers(services.cri, events),
+    log,
+    metrics: metrics.work('berth_rpc', 'rpc', 'calls of the CRI'),
+    readiness,
+  });
+  addMetrics(metrics, services);
+  const { socket, socketMode, socketGroup } = config.server;
+  await server.listen({ path: socket, mode: socketMode, group: socketGroup });
+  const metricsServer = await startMetrics(config, metrics, readiness, log);
+  new Lifetime({ config, reload, log, services }).follow(async () => {
+    log.info('shutting down; containers stay');
+    events.close();
+    await server.drain(config.daemon.shutdownGraceMs);
+    await metricsServer?.close();
+    await services.close();
+    releaseLocks();
+  });
+  await services.recover();
+  readiness.open();
+  log.info(
+    {
+      version: version(),
+      socket,
+      metrics: metricsServer?.address,
+      ms: Math.round(performance.now() - startedMs),
+    },
+    'berthd serves',
+  );
+  // Of the sources it keeps what the type stripper made, so that the next start neither loads nor runs it.
+  if (getCompileCacheDir() !== undefined) flushCompileCache();
+  settleMemoryLater(log);
+}
+
+/** Two daemons must share neither the database nor the sockets. Throws FailedPrecondition naming the other one. */
+function lockFolders(config: Config): () => void {
+  const { rootDir, stateDir } = config.daemon;
+  // Containers with a user namespace walk through both.
+  for (const dir of [rootDir, stateDir]) mkdirSync(dir, { recursive: true, mode: 0o711 });
+  const releases = [rootDir, stateDir].map((dir) => lockFile(join(dir, 'berthd.lock')));
+  return () => {
+    for (const release of releases) release();
+  };
+}
+
+/** An error nobody caught means that our picture of the world is wrong: end, and let the next start recover. */
+function endOnSurprise(log: Log): void {
+  const end = (error: unknown): void => {
+    log.fatal({ err: error }, `unexpected error, ending: ${messageOf(error)}`);
+    process.exit(70);
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}
+
+function addMetrics(metrics: Metrics, { cri }: Services): void {
+  metrics.watchTotal('berth_process_starts_total', 'Processes that the daemon started.', processStarts);
+  const countBy = (states: Iterable<string>): Map<string, number> => {
+    const counts = new Map<string, number>();
+    for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1);
+    return counts;
+  };
+  metrics.watchBy('berth_sandboxes', 'Sandboxes by state.', 'state', () =>
+    countBy(cri.sandboxes.list().map(({ state }) => state)),
+  );
+  metrics.watchBy('berth_containers', 'Containers by state.', 'state', () =>
+    countBy(cri.containers.list().map(({ state }) => state)),
+  );
+  metrics.watch('berth_images', 'Images in the store.', () => cri.images.list().length);
+}
+
+async function startMetrics(config: Config, metrics: Metrics, readiness: Readiness, log: Log) {
+  const { address } = config.metrics;
+  if (address === '') return undefined;
+  const { serveMetrics } = await import('./metrics-server.ts');
+  try {
+    return await serveMetrics({ address, metrics, isReady: () => readiness.isReady });
+  } catch (error) {
+    // Pods matter more than figures about them.
+    log.error({ err: error }, messageOf(error));
+    return undefined;
+  }
+}
+
+interface LifetimeOptions {
+  readonly config: Config;
+  readonly reload: () => Config;
+  readonly log: Log;
+  readonly services: Services;
+}
+
+/** Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT end the daemon, the second of them at once. */
+class Lifetime {
+  readonly #options: LifetimeOptions;
+  #config: Config;
+  #isEnding = false;
+
+  constructor(options: LifetimeOptions) {
+    this.#options = options;
+    this.#config = options.config;
+  }
+
+  /** `drain` is run once, on the first signal that ends the daemon; the process exits after it. */
+  follow(drain: () => Promise<void>): void {
+    process.on('SIGHUP', () => this.#reload());
+    const end = (signal: NodeJS.Signals): void => {
+      const { log } = this.#options;
+      if (this.#isEnding) {
+        log.warn({ signal }, 'ending at once');
+        process.exit(1);
+      }
+      this.#isEnding = true;
+      drain().then(
+        () => process.exit(0),
+        (error) => {
+          log.error({ err: error }, `shutting down failed: ${messageOf(error)}`);
+          process.exit(1);
+        },
+      );
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+  }
+
+  /** A configuration with a mistake changes nothing. */
+  #reload(): void {
+    const { log, reload, services } = this.#options;
+    let wanted: Config;
+    try {
+      wanted = reload();
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems : [messageOf(error)];
+      for (const problem of problems) log.error(`reload refused: ${problem}`);
+      return;
+    }
+    const changes = changedOptions(this.#config, wanted);
+    this.#config = withReloadable(this.#config, wanted);
+    log.level = this.#config.log.level;
+    services.applyReload(this.#config);
+    const namesOf = (isReloadable: boolean): string[] =>
+      changes.filter((change) => change.isReloadable === isReloadable).map(({ name }) => name);
+    log.info({ applied: namesOf(true), needRestart: namesOf(false) }, 'configuration read again');
+  }
+}

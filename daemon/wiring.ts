@@ -1,0 +1,291 @@
+/** The composition root: the only file that constructs what the daemon is made of, from configuration to service. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import type { Readiness } from '#cri/readiness.ts';
+import type { CriServices, RuntimeFacts } from '#cri/services.ts';
+import { StreamingServer } from '#cri/streaming/server.ts';
+import { nowNs } from '#host/clock.ts';
+import { defaultPath } from '#host/launch.ts';
+import { CniPodNetwork } from '#network/cni-pod-network.ts';
+import { Announcer } from '#runtime/announcer.ts';
+import { CrunContainers } from '#runtime/container/manager.ts';
+import type { ContainerRecord } from '#runtime/container/record.ts';
+import { ContainerStreams } from '#runtime/container/stream.ts';
+import { HandlerTable } from '#runtime/handlers.ts';
+import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
+import { ExitFiles } from '#runtime/monitor/exit-files.ts';
+import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
+import { RuntimePaths } from '#runtime/paths.ts';
+import { RecordStore } from '#runtime/record-store.ts';
+import { currentBootId, recover } from '#runtime/recover.ts';
+import { ImageVolumes } from '#runtime/sandbox/image-volumes.ts';
+import { PinnedSandboxes } from '#runtime/sandbox/manager.ts';
+import { PidInit } from '#runtime/sandbox/pid-init.ts';
+import type { SandboxRecord } from '#runtime/sandbox/record.ts';
+import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
+import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
+import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
+import { openDatabase } from '#state/database.ts';
+import { RecordTable } from '#state/record-table.ts';
+import type { Config } from './config/options.ts';
+import { unbuiltImages, unbuiltSnapshotter } from './unbuilt-images.ts';
+import { version } from './version.ts';
+
+export interface Services {
+  readonly cri: CriServices;
+  /** Takes up what an earlier daemon left. Call once, before calls are let through. */
+  recover(): Promise<void>;
+  /** Applies the reloadable options of a configuration. */
+  applyReload(config: Config): void;
+  /** Ends watches and servers; containers and pods stay. */
+  close(): Promise<void>;
+}
+
+const programDirs = defaultPath.split(':');
+
+/** Throws FailedPrecondition naming the program and how to get it. */
+function requireProgram(name: string, configured: string, option: string): string {
+  const path = findProgram([configured === '' ? name : configured], programDirs);
+  if (path !== '') return path;
+  throw new RuntimeError(
+    'FailedPrecondition',
+    `${configured === '' ? `${name} is not in ${defaultPath}` : `${configured} is no program`}: install ${name} or set ${option}`,
+  );
+}
+
+/** Those handlers whose program is there; the default one must be. */
+async function openHandlers(
+  config: Config,
+  cgroupDriver: 'cgroupfs' | 'systemd',
+  stateDir: string,
+  log: Log,
+): Promise<HandlerTable> {
+  const { defaultHandler } = config.runtime;
+  const opened = await Promise.all(
+    Object.entries(config.handlers).map(async ([name, { path: configured, type }]) => {
+      try {
+        const path = requireProgram(type, configured, `handlers.${name}.path`);
+        const features = await probeFeatures(type, path);
+        const root = join(stateDir, 'oci', name);
+        return new CliRuntime({ name, type, path, root, cgroupDriver, features });
+      } catch (error) {
+        if (name === defaultHandler) throw error;
+        log.debug({ handler: name }, `a runtime handler is left out: ${messageOf(error)}`);
+        return undefined;
+      }
+    }),
+  );
+  const present = opened.filter((handler) => handler !== undefined);
+  return new HandlerTable(new Map(present.map((handler) => [handler.name, handler])), defaultHandler);
+}
+
+/** A store over its table. What cannot be read stays on disk and is reported. */
+function openStore<R extends { readonly id: string; readonly state: string }>(
+  database: ReturnType<typeof openDatabase>,
+  table: string,
+  noun: string,
+  log: Log,
+): RecordStore<R> {
+  const rows = new RecordTable<R>(database, table, (record) => typeof record.state === 'string');
+  const store = new RecordStore<R>(rows, noun);
+  const { records, damaged } = rows.load();
+  store.adopt(records);
+  for (const { id, problem } of damaged)
+    log.error({ id }, `the record of a ${noun} cannot be read: ${problem}`);
+  return store;
+}
+
+/** Whether the machine was not rebooted since the last daemon; remembers this boot. */
+function isSameBoot(rootDir: string): boolean {
+  const path = join(rootDir, 'boot-id');
+  const current = currentBootId();
+  let last = '';
+  try {
+    last = readFileSync(path, 'latin1').trim();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+  if (last !== current) writeFileSync(path, `${current}\n`);
+  return last === current;
+}
+
+function factsOf(
+  config: Config,
+  cgroupDriver: 'cgroupfs' | 'systemd',
+  handlers: HandlerTable,
+  readiness: Readiness,
+): RuntimeFacts {
+  return {
+    version: version(),
+    cgroupDriver,
+    handlers: handlers.list().map(({ name, features }) => ({
+      name,
+      isDefault: name === handlers.defaultName,
+      hasRecursiveReadonlyMounts: features.hasRecursiveReadonly,
+      hasUserNamespaces: features.hasUserNamespaces,
+    })),
+    hasHostNetworkUserNamespaces: false,
+    stateDir: config.daemon.stateDir,
+    configuration: config,
+    programVersions: Object.fromEntries(
+      handlers.list().map(({ name, features }) => [name, features.version]),
+    ),
+    problem: () =>
+      readiness.isReady
+        ? undefined
+        : { reason: 'Recovering', message: 'the daemon takes up what ran before' },
+  };
+}
+
+/** Constructs everything. Listens for nothing but streaming clients; starts nothing that needs `close` if it throws. */
+export async function buildServices(config: Config, log: Log, readiness: Readiness): Promise<Services> {
+  const { rootDir, stateDir } = config.daemon;
+  const chosenDriver = config.runtime.cgroupDriver;
+  const cgroupDriver = chosenDriver !== 'auto' ? chosenDriver : isSystemdInit() ? 'systemd' : 'cgroupfs';
+  const conmonPath = requireProgram('conmon', config.runtime.conmonPath, 'runtime.conmon_path');
+  const handlers = await openHandlers(config, cgroupDriver, stateDir, log);
+  const host = {
+    ...gatherHostFacts(cgroupDriver, handlers.get('').features),
+    ...(config.runtime.apparmorProfile === ''
+      ? {}
+      : { defaultApparmorProfile: config.runtime.apparmorProfile }),
+  };
+  const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
+  const database = openDatabase(join(rootDir, 'state.db'));
+  const sandboxRecords = openStore<SandboxRecord>(database, 'sandboxes', 'sandbox', log);
+  const containerRecords = openStore<ContainerRecord>(database, 'containers', 'container', log);
+  const announcer = new Announcer(log);
+  const exits = new ExitFiles(paths.exits, log);
+  const nodeHostname = hostname();
+
+  // TO BE WIRED: the image store and its snapshotter (images/), with config.images.
+  const images = unbuiltImages(rootDir);
+  const snapshotter = unbuiltSnapshotter();
+
+  const network = new CniPodNetwork({
+    confDir: config.network.cniConfigDir,
+    pluginDirs: config.network.cniPluginDirs,
+    cacheDir: config.network.cniCacheDir,
+    stateDir: join(rootDir, 'network'),
+    defaultNetwork: config.network.defaultNetwork && {
+      name: 'berth',
+      bridge: 'berth0',
+      ipv4Subnet: config.network.defaultSubnetV4,
+      ipv6Subnet: config.network.defaultSubnetV6,
+    },
+    ipPreference: config.network.ipPreference,
+    log,
+    now: Date.now,
+  });
+  const mappedLayers = new MappedLayers({ paths, layersRoot: join(rootDir, 'snapshots') });
+  const imageVolumes = new ImageVolumes({ images, snapshotter, mappedLayers, paths });
+  const { seccompProfile } = config.runtime;
+  const containers = new CrunContainers({
+    sandboxes: sandboxRecords,
+    containers: containerRecords,
+    images,
+    snapshotter,
+    imageVolumes,
+    mappedLayers,
+    handlers,
+    paths,
+    exits,
+    host,
+    conmonPath,
+    nodeHostname,
+    defaultPidsLimit: config.runtime.pidsLimit,
+    defaultSeccompProfile: seccompProfile === '' ? undefined : readFileSync(seccompProfile, 'utf8'),
+    announcer,
+    execDrainMs: config.runtime.execDrainMs,
+    log,
+  });
+  const initPath = findProgram([config.runtime.initPath || 'catatonit'], programDirs);
+  const sandboxes = new PinnedSandboxes({
+    sandboxes: sandboxRecords,
+    containers,
+    network,
+    handlers,
+    paths,
+    pidInit: new PidInit({ paths, exits, host, conmonPath, initPath }),
+    imageVolumes,
+    mappedLayers,
+    announcer,
+    programs: {
+      unshare: requireProgram('unshare', '', 'PATH'),
+      nsenter: requireProgram('nsenter', '', 'PATH'),
+      sh: requireProgram('sh', '', 'PATH'),
+    },
+    nodeHostname,
+    checkCgroupParent: (parent) => {
+      cgroupsPath(cgroupDriver, parent, 'x');
+    },
+    log,
+  });
+  const stats = new CgroupStatsProvider({
+    sandboxes: sandboxRecords,
+    containers: containerRecords,
+    layerUsage: (id) => snapshotter.usage(id),
+    imageFsMountpoint: rootDir,
+    cgroupVersion: host.cgroupVersion,
+    clock: nowNs,
+    log,
+  });
+  announcer.subscribe(stats.onEvent);
+  const { address, port, tlsCert, tlsKey, idleTimeoutMs } = config.streaming;
+  const streaming = new StreamingServer({
+    provider: new ContainerStreams({
+      getContainer: (id) => containers.get(id),
+      getSandbox: (id) => sandboxes.get(id),
+      whenExited: (id) => containers.whenExited(id),
+      handlers,
+      paths,
+    }),
+    log,
+    address,
+    port,
+    limits: { idleMs: idleTimeoutMs },
+    ...(tlsCert === '' ? {} : { tls: { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) } }),
+  });
+  await streaming.listen();
+
+  return {
+    cri: {
+      sandboxes,
+      containers,
+      images,
+      network,
+      lifecycle: announcer,
+      facts: factsOf(config, cgroupDriver, handlers, readiness),
+      streaming,
+      stats,
+      checkpoint: undefined,
+    },
+    recover: async () => {
+      await network.start();
+      containers.watchExits();
+      const found = await recover({
+        sandboxes: sandboxRecords,
+        containers: containerRecords,
+        sandboxManager: sandboxes,
+        containerManager: containers,
+        paths,
+        isSameBoot: isSameBoot(rootDir),
+        log,
+      });
+      stats.start();
+      log.info(found, 'recovered');
+    },
+    applyReload: () => {
+      // TO BE WIRED: images.pinned goes to the image store.
+    },
+    close: async () => {
+      stats.stop();
+      network.stop();
+      await streaming.close();
+      database.close();
+    },
+  };
+}
