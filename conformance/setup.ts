@@ -16,6 +16,7 @@ export const runtimePackages = [
   'nftables',
   'iptables',
   'catatonit',
+  'iproute2',
 ] as const;
 
 /** What running pods from local images needs beyond that: a registry and a small userland. */
@@ -26,7 +27,6 @@ export const conformancePackages = [
   'runc',
   'criu',
   'util-linux',
-  'iproute2',
   'gcc',
   'libc6-dev',
   'make',
