@@ -17,6 +17,9 @@ export function toSysctls(
   for (const [name, value] of Object.entries(sysctls)) {
     checkText(value, `${path}[${name}]`, 4096);
     // An interface name in a sysctl may hold dots in the spelling with slashes.
+    if (name.split('/').some((part) => part === '.' || part === '..')) {
+      throw invalidField(path, `has ${JSON.stringify(name)}, which is no sysctl`);
+    }
     const dotted = name.includes('/') ? name.replaceAll('.', '_').replaceAll('/', '.') : name;
     const isIpc = ipcSysctls.test(dotted);
     if (!isIpc && !netSysctls.test(dotted)) {
