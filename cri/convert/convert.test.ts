@@ -172,21 +172,8 @@ describe('PodSandboxConfig', () => {
       { port_mappings: [{ container_port: 1, host_ip: 'localhost' }] },
     ],
     ['config.annotations is larger than', { annotations: { a: 'x'.repeat(1_100_000) } }],
+    ['config.linux.sysctls[a.b] must be one line', { linux: { sysctls: { 'a.b': '1\n2' } } }],
     ['config.linux.cgroup_parent must not contain ".."', { linux: { cgroup_parent: '/a/../..' } }],
-    ['config.linux.sysctls has "vm.swappiness"', { linux: { sysctls: { 'vm.swappiness': '1' } } }],
-    [
-      'config.linux.sysctls has "net/../kernel/core_pattern"',
-      { linux: { sysctls: { 'net/../kernel/core_pattern': '|x' } } },
-    ],
-    [
-      'config.linux.sysctls has "net.core.somaxconn", but',
-      {
-        linux: {
-          sysctls: { 'net.core.somaxconn': '1' },
-          security_context: { namespace_options: { network: 2 } },
-        },
-      },
-    ],
     ['config.linux.security_context.run_as_group must not', security({ run_as_group: { value: 1n } })],
     ['config.linux.security_context.run_as_user must be', security({ run_as_user: { value: -1n } })],
     [

@@ -27,12 +27,12 @@ import {
   requireAbsolutePath,
   requireMessage,
   requireName,
+  requireText,
   toWord,
 } from './field.ts';
 import { toNamespaceOptions } from './namespace-options.ts';
 import { toResources } from './resources.ts';
 import { toGroups, toId, toSecurityProfile, toSelinuxOptions } from './security.ts';
-import { toSysctls } from './sysctls.ts';
 
 const protocols: Readonly<Record<number, PodPortMapping['protocol']>> = {
   [Protocol.TCP]: 'tcp',
@@ -56,7 +56,7 @@ export function toSandboxConfig(message: PodSandboxConfig | undefined, path = 'c
     labels: checkMap(config.labels, `${path}.labels`, maxMapBytes),
     annotations: checkMap(config.annotations, `${path}.annotations`, maxMapBytes),
     cgroupParent: toCgroupParent(linux?.cgroup_parent ?? '', `${path}.linux.cgroup_parent`),
-    sysctls: linux ? toSysctls(linux.sysctls, `${path}.linux.sysctls`, security.namespaces) : {},
+    sysctls: toSysctls(linux?.sysctls ?? {}, `${path}.linux.sysctls`),
     security,
     overhead: resourcesOf(linux, 'overhead', path),
     resources: resourcesOf(linux, 'resources', path),
@@ -120,6 +120,20 @@ function toCgroupParent(parent: string, path: string): string {
   checkText(parent, path, 4095);
   refuseParents(parent, path);
   return parent;
+}
+
+/** Which of them a pod may set, `runtime/spec/sysctls.ts` says; here only what no sysctl can hold is refused. */
+function toSysctls(
+  sysctls: Readonly<Record<string, string>>,
+  path: string,
+): Readonly<Record<string, string>> {
+  checkCount(Object.keys(sysctls), path, 1000);
+  for (const [name, value] of Object.entries(sysctls)) {
+    requireText(name, path, 1024);
+    checkText(value, `${path}[${name}]`, 4096);
+    if (value.includes('\n')) throw invalidField(`${path}[${name}]`, 'must be one line');
+  }
+  return sysctls;
 }
 
 function resourcesOf(linux: LinuxPodSandboxConfig | undefined, part: 'overhead' | 'resources', path: string) {
