@@ -27,11 +27,11 @@ run: need-root $(NODE) ## berthd in the foreground; ARGS='--log-level debug' add
 .PHONY: test
 test: need-root $(NODE) ## every test, unit and root, after installing what they need (root)
 	$(NODE) conformance/setup.ts
-	$(VITEST)
+	$(VITEST) $(ARGS)
 
 .PHONY: unit
 unit: $(NODE) ## the tests that need no privileges
-	$(VITEST) --project unit
+	$(VITEST) --project unit $(ARGS)
 
 .PHONY: check
 check: $(NODE) ## types, lint, import directions, generated files up to date
@@ -44,7 +44,7 @@ check: $(NODE) ## types, lint, import directions, generated files up to date
 
 .PHONY: conformance
 conformance: need-root $(NODE) ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
-	$(NODE) conformance/critest/run.ts --parallel 2 $(ARGS)
+	$(NODE) conformance/critest/run.ts $(ARGS)
 
 .PHONY: bench
 bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, in one run (root)
