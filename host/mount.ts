@@ -6,6 +6,7 @@ import { readFileSync, statfsSync } from 'node:fs';
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { checked, libc, SystemCallError } from './libc.ts';
+import { mountByOptions } from './long-mount.ts';
 
 export const MS_RDONLY = 0x1;
 export const MS_NOSUID = 0x2;
@@ -36,8 +37,29 @@ export interface MountSpec {
   readonly data: string;
 }
 
-/** Makes a mount. Throws SystemCallError. */
+/** The options of one mount(2) call must fit a page, with the zero that ends them. */
+export const longestMountOptions = 4095;
+
+/**
+ * Makes a mount. Throws SystemCallError. A read-only bind takes two calls, and options longer than a page (many overlay
+ * layers) take other ones, which need Linux 6.5.
+ */
 export function performMount(spec: MountSpec, target: string): void {
+  if (Buffer.byteLength(spec.data) > longestMountOptions) {
+    mountByOptions(spec, target);
+    return;
+  }
+  if ((spec.flags & MS_BIND) !== 0 && (spec.flags & MS_RDONLY) !== 0 && (spec.flags & MS_REMOUNT) === 0) {
+    // The kernel takes no notice of MS_RDONLY while it binds (mount(2), notes on bind mounts).
+    performMount({ ...spec, flags: spec.flags & ~MS_RDONLY }, target);
+    try {
+      performMount({ ...spec, flags: spec.flags | MS_REMOUNT }, target);
+    } catch (error) {
+      unmount(target);
+      throw error;
+    }
+    return;
+  }
   checked(
     mountRaw(spec.source, target, spec.type, spec.flags, spec.data === '' ? null : spec.data),
     'mount',

@@ -22,9 +22,9 @@ const fsetxattrRaw = libc.func(
   'int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)',
 );
 const lgetxattrRaw = libc.func(
-  'ssize_t lgetxattr(const char *path, const char *name, _Out_ void *value, size_t size)',
+  'long lgetxattr(const char *path, const char *name, _Out_ void *value, size_t size)',
 );
-const llistxattrRaw = libc.func('ssize_t llistxattr(const char *path, _Out_ void *list, size_t size)');
+const llistxattrRaw = libc.func('long llistxattr(const char *path, _Out_ void *list, size_t size)');
 
 const largest = 64 << 10;
 

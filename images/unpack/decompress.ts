@@ -50,9 +50,21 @@ class StreamDecoder implements Decoder {
       this.#wake?.();
       this.#wake = undefined;
     };
-    stream.on('data', sink);
+    // The stream asks its thread for more only after this handler has returned: what comes out is used a tick later, so that
+    // the next piece is decompressed meanwhile, on another core.
+    let ready: Buffer[] = [];
+    const use = () => {
+      const chunks = ready;
+      ready = [];
+      for (const chunk of chunks) sink(chunk);
+    };
+    stream.on('data', (chunk: Buffer) => {
+      if (ready.length === 0) process.nextTick(use);
+      ready.push(chunk);
+    });
     stream.on('drain', wake);
     stream.on('end', () => {
+      use();
       this.#isEnded = true;
       wake();
     });
