@@ -82,7 +82,8 @@ async function build(
   });
   const cgroups = new BenchCgroups(`berth-bench-${process.pid}`);
   const networks = makeNetworks(dir, options.setup);
-  undos.push(() => clearMachine({ dir, cgroups, networks, left }));
+  const furniture = new Set([run]);
+  undos.push(() => clearMachine({ dir, cgroups, networks, furniture, left }));
   const registry = await serveImages(dir, options.images);
   undos.push(() => registry.stop());
   const daemons = new Map<DaemonName, Daemon>();
@@ -106,6 +107,7 @@ async function build(
         const started = daemon;
         undos.push(() => started.stop());
         await daemon.start();
+        for (const path of listMounts(dir)) furniture.add(path);
         await daemon.client.call('PullImage', { image: { image: workloadImage } });
       }
       const subject = new Subject(name, daemon, handler);
@@ -207,11 +209,13 @@ interface Clearing {
   readonly dir: string;
   readonly cgroups: BenchCgroups;
   readonly networks: Networks;
+  /** Mounts that were there before the first pod: the bed's own, and those that a daemon makes once and keeps. */
+  readonly furniture: ReadonlySet<string>;
   readonly left: string[];
 }
 
 /** Ends what runs in our cgroups, unmounts what is mounted in our folder, and removes our bridges, cgroups and firewall rules. */
-async function clearMachine({ dir, cgroups, networks, left }: Clearing): Promise<void> {
+async function clearMachine({ dir, cgroups, networks, furniture, left }: Clearing): Promise<void> {
   const pids = cgroups.listLeft();
   for (const pid of pids) {
     try {
@@ -223,9 +227,7 @@ async function clearMachine({ dir, cgroups, networks, left }: Clearing): Promise
   if (pids.length > 0) left.push(`${pids.length} processes in the benchmark's cgroups`);
   for (const network of networks.bridges) {
     const found = findLeftovers(dir, network.bridge);
-    // The tmpfs of the bed itself is unmounted after this.
-    const mounts = found.mounts.filter((path) => path !== join(dir, 'run'));
-    const leftovers = { ...found, mounts };
+    const leftovers = { ...found, mounts: found.mounts.filter((path) => !furniture.has(path)) };
     left.push(...formatLeftovers(leftovers));
     await removeLeftovers(leftovers);
     await network.remove();
@@ -234,7 +236,14 @@ async function clearMachine({ dir, cgroups, networks, left }: Clearing): Promise
   }
   if (!networks.hadBerthBridge && hasInterface(berthBridge))
     await runCommand('ip', ['link', 'delete', berthBridge]);
+  // All but the tmpfs under everything, which has an undo of its own.
+  for (const path of listMounts(dir).toReversed())
+    if (path !== join(dir, 'run')) await runCommand('umount', ['-l', path]);
   cgroups.remove();
+}
+
+function listMounts(dir: string): readonly string[] {
+  return findLeftovers(dir, '').mounts;
 }
 
 /** The bridge plugin's `ipMasq` has one chain per pod, which a pod that was never taken down leaves behind. */

@@ -1,0 +1,117 @@
+/**
+ * Measures the choices that ARCHITECTURE.md gives reasons for, each against the usual way. Needs root.
+ *
+ *   node conformance/bench/choices.ts [--rounds N]     medians in ms; N is 40 unless given
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, fsyncSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { launch, run } from '#host/launch.ts';
+import { performMount, unmount } from '#host/mount.ts';
+import { pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
+import { connectInside } from '#host/netns-socket.ts';
+import { openDatabase } from '#state/database.ts';
+import { RecordTable } from '#state/record-table.ts';
+import { median } from './statistics.ts';
+
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '40' } } });
+const rounds = Number(values.rounds);
+const dir = mkdtempSync(join(tmpdir(), 'berth-choices-'));
+// A daemon that serves has a heap; fork copies the page tables of all of it.
+const ballast = Array.from({ length: 100 }, () => Buffer.alloc(1 << 20, 1));
+
+/** Prints the median time of `work`, and of its part before the first await: while that lasts, no call is served. */
+async function measure(name: string, work: () => Promise<void> | void): Promise<void> {
+  const whole: number[] = [];
+  const blocking: number[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const startMs = performance.now();
+    const pending = work();
+    blocking.push(performance.now() - startMs);
+    await pending;
+    whole.push(performance.now() - startMs);
+  }
+  const shown = [median(whole), median(blocking)].map((ms) => ms.toFixed(ms < 1 ? 3 : 1).padStart(8));
+  console.log(`${name.padEnd(52)} ${shown.join('  ')}`);
+}
+
+async function startPrograms(): Promise<void> {
+  await measure('start a program: posix_spawn by FFI', async () => {
+    await launch({ path: '/bin/true', args: [] }).exited;
+  });
+  await measure('                 child_process.spawn', async () => {
+    await once(spawn('/bin/true', { stdio: 'ignore' }), 'close');
+  });
+}
+
+async function mountFileSystems(): Promise<void> {
+  const target = join(dir, 'mount');
+  mkdirSync(target);
+  await measure('mount and unmount: two calls by FFI', () => {
+    performMount({ type: 'tmpfs', source: 'tmpfs', flags: 0, data: '' }, target);
+    unmount(target);
+  });
+  await measure('                   the programs mount and umount', async () => {
+    await run({ path: '/bin/mount', args: ['-t', 'tmpfs', 'tmpfs', target] });
+    await run({ path: '/bin/umount', args: [target] });
+  });
+}
+
+async function keepRecords(): Promise<void> {
+  const record = { id: 'x'.repeat(64), state: 'ready', text: 'y'.repeat(1400) };
+  const database = openDatabase(join(dir, 'state.db'));
+  const table = new RecordTable<typeof record>(database, 'sandboxes', () => true);
+  await measure('keep a record of 1.5 kB: SQLite in WAL mode', () => table.put(record));
+  database.close();
+  const file = join(dir, 'record.json');
+  await measure('                         write, fsync, rename', () => {
+    const fd = openSync(`${file}.new`, 'w');
+    writeSync(fd, JSON.stringify(record));
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(`${file}.new`, file);
+  });
+}
+
+async function enterNamespaces(): Promise<void> {
+  const netPath = join(dir, 'net');
+  const programs = { unshare: '/usr/bin/unshare', nsenter: '/usr/bin/nsenter', sh: '/bin/sh' };
+  const { signal } = new AbortController();
+  const paths = { netPath, ipcPath: join(dir, 'ipc'), utsPath: join(dir, 'uts') };
+  const pin = () => pinNamespaces({ ...paths, hostname: 'choices', sysctls: {} }, programs, signal);
+  const unpin = () => Object.values(paths).forEach(unpinNamespace);
+  await measure('a pod: pin three namespaces, lo up, and unpin', async () => {
+    await pin();
+    unpin();
+  });
+  await pin();
+  // Listens in the namespace: made there by the same trick that is measured.
+  const helper = spawn('nsenter', [`--net=${netPath}`, process.execPath, '-e', server], { stdio: 'pipe' });
+  await once(helper.stdout, 'data');
+  await measure('a connection inside a pod: setns for one system call', async () => {
+    (await connectInside(netPath, '127.0.0.1', 4321, signal)).destroy();
+  });
+  await measure('                           nsenter and a program', async () => {
+    await run({ path: '/usr/bin/nsenter', args: [`--net=${netPath}`, 'bash', '-c', ': </dev/tcp/127.0.0.1/4321'] });
+  });
+  helper.kill();
+  await once(helper, 'close');
+  unpin();
+}
+
+const server = `require('net').createServer((s) => s.on('error', () => {}).end()).listen(4321, '127.0.0.1', () => console.log('up'))`;
+
+console.log(`${`medians of ${rounds}, in ms, with ${process.memoryUsage.rss() >> 20} MiB resident`.padEnd(52)}    whole  blocking`);
+try {
+  await startPrograms();
+  await mountFileSystems();
+  await keepRecords();
+  await enterNamespaces();
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
+if (ballast.length === 0 || createServer === undefined) process.exitCode = 1;
