@@ -142,12 +142,22 @@ export const sixtyPods = makePodLoad({
     parts.createStart,
     parts.stopRemove,
     parts.removePod,
-    { ...parts.allRunning, targetRatio: 0.5, inReadme: true },
-    { ...parts.teardown, targetRatio: 0.5, inReadme: true },
+    {
+      ...parts.allRunning,
+      title: '60 pods, 8 at a time: start to all running',
+      targetRatio: 0.5,
+      inReadme: true,
+    },
+    { ...parts.teardown, title: '60 pods, 8 at a time: teardown', targetRatio: 0.5, inReadme: true },
     parts.memory,
     parts.daemonMemory,
     parts.podProcesses,
-    { ...parts.eventLoopDelay, targetMax: 20 },
+    {
+      ...parts.eventLoopDelay,
+      title: '60 pods, 8 at a time: event-loop delay, p99',
+      targetMax: 20,
+      inReadme: true,
+    },
   ],
 });
 
@@ -159,7 +169,7 @@ export const twentyPodsOwnNetwork = makePodLoad({
   rounds: 4,
   isQuick: false,
   metrics: [
-    { ...parts.runPod, targetRatio: 0.2, inReadme: true },
+    { ...parts.runPod, title: 'RunPodSandbox, each with its own network', targetRatio: 0.2, inReadme: true },
     parts.removePod,
     parts.allRunning,
     parts.teardown,
