@@ -12,7 +12,7 @@ import { ContainerEvents } from '#cri/events.ts';
 import { criHandlers } from '#cri/handlers.ts';
 import { Readiness } from '#cri/readiness.ts';
 import { CriServer } from '#cri/server.ts';
-import { processStarts } from '#host/launch.ts';
+import { becomeSubreaper, processStarts } from '#host/launch.ts';
 import { lockFile } from '#host/lock-file.ts';
 import { changedOptions, withReloadable } from './config/compare.ts';
 import { ConfigError } from './config/config-error.ts';
@@ -27,6 +27,8 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const startedMs = performance.now();
   const log = await createLog(config.log);
   endOnSurprise(log);
+  // Monitors detach themselves; their end, and that of a container whose monitor died, is to be heard of here.
+  becomeSubreaper();
   const releaseLocks = lockFolders(config);
   const metrics = new Metrics();
   const readiness = new Readiness();
