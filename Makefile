@@ -22,7 +22,7 @@ demo: need-root $(NODE) ## watch a pod live and die through the CRI socket (root
 
 .PHONY: run
 run: need-root $(NODE) ## berthd in the foreground; ARGS='--log-level debug' adds flags (root)
-	@exec $(NODE) daemon/main.ts $(ARGS)
+	@exec bin/berthd $(ARGS)
 
 .PHONY: test
 test: need-root $(NODE) ## every test, unit and root, after installing what they need (root)

@@ -113,25 +113,10 @@ export const options = {
       0,
       'Greatest number of processes and threads of one container. 0: no limit but that of the pod.',
     ),
-    container_log_dir: option(
-      path(),
-      '/var/log/berth/containers',
-      'Where logs go of pods whose request names no log directory.',
-    ),
-    log_size_max_bytes: option(
-      integer(0, 1024 * GiB),
-      0,
-      'Size at which conmon starts a log file anew. 0: never; the kubelet rotates logs itself.',
-    ),
     exec_drain_ms: option(
       integer(0, 600_000),
       2000,
       'After a command of ExecSync has ended, how long to wait for output that its descendants hold open.',
-    ),
-    stop_kill_ms: option(
-      integer(1000, 600_000),
-      10_000,
-      'After SIGKILL, how long to wait for a container to end before the call fails.',
     ),
     apparmor_profile: option(
       text,
@@ -142,11 +127,6 @@ export const options = {
       path({ optional: true }),
       '',
       'A JSON seccomp profile that "runtime default" stands for. Empty: the built-in one.',
-    ),
-    cdi_spec_dirs: option(
-      list(path()),
-      ['/etc/cdi', '/var/run/cdi'],
-      'Folders of Container Device Interface specs; later ones win.',
     ),
   },
   network: {
@@ -232,13 +212,6 @@ export const options = {
       integer(1000, 86_400_000),
       14_400_000,
       'A session without a byte in either direction for this long is closed.',
-    ),
-  },
-  stats: {
-    period_ms: option(
-      integer(0, 3_600_000),
-      10_000,
-      'How old usage figures may be that several callers share. 0: read at every call.',
     ),
   },
 } as const satisfies Record<string, Record<string, Option<unknown>>>;
