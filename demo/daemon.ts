@@ -18,9 +18,8 @@ export class DemoDaemon {
   constructor(flags: readonly string[], logFile: string) {
     this.logFile = logFile;
     const log = openSync(logFile, 'a');
-    const args = [join(projectRoot, 'daemon/main.ts'), ...flags];
     // A process group of its own: Ctrl-C is for the demo, which then clears up through the daemon.
-    this.#child = spawn(process.execPath, args, {
+    this.#child = spawn(join(projectRoot, 'bin/berthd'), flags, {
       cwd: projectRoot,
       stdio: ['ignore', log, log],
       detached: true,

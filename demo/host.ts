@@ -10,6 +10,8 @@ const defaults = {
   stateDir: '/run/berth',
   rootDir: '/var/lib/berth',
   logDir: '/var/log/berth',
+  /** Compiled sources, kept by the launcher. */
+  cacheDir: '/var/cache/berth',
   configFile: '/etc/berth/config.toml',
   /** Bridge and nftables table of the default network, which is there while there is no CNI configuration. */
   bridge: 'berth0',
@@ -47,8 +49,8 @@ function foreignHost(socket: string): DemoHost {
 }
 
 async function defaultHost(): Promise<DemoHost> {
-  const { socket, rootDir, stateDir, logDir, bridge, table } = defaults;
-  const ownDirs = [stateDir, rootDir, logDir].filter((path) => !existsSync(path));
+  const { socket, rootDir, stateDir, logDir, cacheDir, bridge, table } = defaults;
+  const ownDirs = [stateDir, rootDir, logDir, cacheDir].filter((path) => !existsSync(path));
   const hadBridge = existsSync(`/sys/class/net/${bridge}`);
   const hadTable = await hasTable(table);
   return {
@@ -71,6 +73,7 @@ function privateHost(workDir: string, reason: string): DemoHost {
   const rootDir = join(workDir, 'root');
   const stateDir = mkdtempSync('/run/berth-demo-');
   const socket = join(stateDir, 'berth.sock');
+  const ownDirs = [stateDir, defaults.cacheDir].filter((path) => path === stateDir || !existsSync(path));
   const network = makeTestNetwork(workDir, { bridge: 'berthdemo0', subnet: '10.214.0.0/16' });
   const values = {
     config: '/dev/null',
@@ -91,7 +94,7 @@ function privateHost(workDir: string, reason: string): DemoHost {
     isBerth: true,
     async restore() {
       await network.remove();
-      await removeDir(stateDir);
+      for (const dir of ownDirs) await removeDir(dir);
     },
   };
 }

@@ -70,7 +70,7 @@ async function main(): Promise<void> {
 async function startDaemon(host: DemoHost, workDir: string): Promise<DemoDaemon> {
   transcript.step('Start berthd');
   transcript.say(`${host.reason}: images in ${host.rootDir}, socket ${host.socket}`);
-  transcript.say(`$ ${['node_modules/.bin/node', 'daemon/main.ts', ...host.flags.map(quoted)].join(' ')}`);
+  transcript.say(`$ ${['bin/berthd', ...host.flags.map(quoted)].join(' ')}`);
   const startMs = performance.now();
   const daemon = new DemoDaemon(host.flags, join(workDir, 'berthd.log'));
   cleanUps.push({ name: 'stop berthd', run: () => daemon.stop() });
