@@ -18,6 +18,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlink,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -105,11 +106,22 @@ export class ContentStore {
     this.#sizes.set(digest, statSync(this.pathOf(digest)).size);
   }
 
-  /** Removes a blob and what there may be of its ingest. Idempotent. */
+  /** Removes a blob and what there may be of its ingest. Idempotent; the space comes back a moment later. */
   remove(digest: Digest): void {
     this.#sizes.delete(digest);
-    rmSync(this.pathOf(digest), { force: true });
-    rmSync(this.ingestPathOf(digest), { force: true });
+    // Unlinking a large file takes long, so it happens elsewhere, and under a name that a new blob will not have.
+    for (const path of [this.pathOf(digest), this.ingestPathOf(digest)]) {
+      this.#temporary += 1;
+      const doomed = join(this.#root, 'blobs/sha256', `removed.${this.#temporary}`);
+      try {
+        renameSync(path, doomed);
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') continue;
+        throw error;
+      }
+      // What cannot be unlinked now is at the next start.
+      unlink(doomed, () => {});
+    }
   }
 
   /** Removes the ingests that nothing was added to since `beforeMs` (Unix milliseconds). */

@@ -53,6 +53,7 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   readonly #trash: Trash;
   readonly #preparing = new SingleFlight<Snapshot>();
   readonly #measured = new Map<string, { usage: SnapshotUsage; atMs: number }>();
+  readonly #listeners: (() => void)[] = [];
   readonly #nowMs: () => number;
   #lastPlace = 0;
 
@@ -150,7 +151,13 @@ export class DirectorySnapshotter implements LayerSnapshotter {
 
   async remove(key: string): Promise<void> {
     const record = this.#records.findKeyed(key);
-    if (record) this.#drop(record);
+    if (!record) return;
+    this.#drop(record);
+    for (const listener of this.#listeners) listener();
+  }
+
+  onRemoved(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   #drop(record: SnapshotRecord): void {

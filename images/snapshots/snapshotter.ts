@@ -55,6 +55,8 @@ export interface LayerSnapshotter extends Snapshotter {
   removeLayer(chainId: ChainId): void;
   /** Chain IDs that active snapshots and views stand on. */
   layersInUse(): ChainId[];
+  /** Has `listener` called after an active snapshot or view was removed: its layers may have become unneeded. */
+  onRemoved(listener: () => void): void;
   /** Notes that all layers committed before `flush` was called have reached the disk once it resolves. */
   markDurable(flush: () => Promise<void>): Promise<void>;
   /** Bytes and inodes of all snapshots. Layers were counted once; writable directories are looked at again when their count is old. */

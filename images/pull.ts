@@ -1,0 +1,192 @@
+/** Pulls: callers that ask for the same are joined, each may leave, and an image is recorded when all of it is there. */
+import { abortError, isRuntimeError, messageOf, RuntimeError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { SingleFlight } from '#base/single-flight.ts';
+import type { ContentStore } from './content/content-store.ts';
+import type { Image, PullCredentials } from './contract.ts';
+import { chainIdsOf } from './digest.ts';
+import type { Leases } from './gc.ts';
+import type { ImageStore } from './image-store.ts';
+import type { LayerPuller } from './layer-puller.ts';
+import { Limiter } from './limiter.ts';
+import type { Platform } from './manifest.ts';
+import { formatReference, type ImageReference, nameOf } from './reference.ts';
+import { openClient, type PullSource, type RegistryAccess } from './registry/open.ts';
+import { resolveImage } from './resolve-image.ts';
+
+/** How far a pull has come. */
+export interface PullProgress {
+  readonly reference: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  readonly layers: readonly {
+    readonly digest: string;
+    readonly sizeBytes: number;
+    readonly receivedBytes: number;
+  }[];
+}
+
+export interface PullerOptions {
+  readonly store: ImageStore;
+  readonly content: ContentStore;
+  readonly leases: Leases;
+  readonly layers: LayerPuller;
+  readonly access: RegistryAccess;
+  readonly platform: Platform;
+  readonly layersAtOnce: number;
+  readonly keepLayerBlobs: boolean;
+  /** How long what a failed pull has got is kept for the next try, ms. */
+  readonly retryGraceMs: number;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  /** Called after an image was recorded. */
+  readonly onPulled: () => void;
+  /** Called when something may have become garbage. */
+  readonly onReleased: () => void;
+  readonly log: Log;
+}
+
+interface ActivePull {
+  readonly reference: string;
+  readonly startedAtMs: number;
+  layers: { readonly digest: string; readonly sizeBytes: number; receivedBytes: number }[];
+}
+
+export class ImagePuller {
+  readonly #options: PullerOptions;
+  readonly #flights = new SingleFlight<Image>();
+  readonly #active = new Map<string, ActivePull>();
+  readonly #graces = new Map<NodeJS.Timeout, () => void>();
+  #lastId = 0;
+
+  constructor(options: PullerOptions) {
+    this.#options = options;
+  }
+
+  /** Pulls under way. */
+  progress(): readonly PullProgress[] {
+    return [...this.#active.values()].map((pull) => ({
+      ...pull,
+      layers: pull.layers.map((layer) => ({ ...layer })),
+    }));
+  }
+
+  /** See ImageService.pull in contract.ts. */
+  async pull(
+    reference: ImageReference,
+    credentials: PullCredentials | undefined,
+    signal: AbortSignal,
+  ): Promise<Image> {
+    const name = formatReference(reference);
+    const key = JSON.stringify([name, credentials ?? null]);
+    try {
+      return await this.#flights.run(key, signal, (flight) => this.#pull(reference, credentials, flight));
+    } catch (error) {
+      if (signal.aborted) throw abortError(signal, `pulling ${name}`);
+      throw asPullError(error, name);
+    }
+  }
+
+  /** Lets go of what is kept for a next try. */
+  close(): void {
+    for (const [timer, release] of this.#graces) {
+      clearTimeout(timer);
+      release();
+    }
+    this.#graces.clear();
+  }
+
+  async #pull(
+    reference: ImageReference,
+    credentials: PullCredentials | undefined,
+    signal: AbortSignal,
+  ): Promise<Image> {
+    const { content, leases, platform, access, log, nowMs } = this.#options;
+    this.#lastId += 1;
+    const pullId = String(this.#lastId);
+    const name = formatReference(reference);
+    const active: ActivePull = { reference: name, startedAtMs: nowMs(), layers: [] };
+    this.#active.set(pullId, active);
+    const lease = leases.open();
+    const source: PullSource = {
+      domain: reference.domain,
+      repository: reference.path,
+      credentials,
+      access,
+      grants: undefined,
+    };
+    let client: ReturnType<typeof openClient> | undefined;
+    try {
+      client = openClient(source);
+      const resolved = await resolveImage(reference, { client, content, lease, platform, signal });
+      const { diffIds, config } = resolved.parsed;
+      const chainIds = chainIdsOf(diffIds);
+      for (const chainId of chainIds) lease.hold(chainId);
+      for (const { digest } of resolved.layers) lease.hold(digest);
+      active.layers = resolved.layers.map(({ digest, sizeBytes }) => ({
+        digest,
+        sizeBytes,
+        receivedBytes: 0,
+      }));
+      await this.#options.layers.ensureAll(
+        {
+          pullId,
+          source: { ...source, grants: client.grants() },
+          layers: resolved.layers,
+          diffIds,
+          chainIds,
+          limiter: new Limiter(this.#options.layersAtOnce),
+          onBytes: (index, receivedBytes) => {
+            active.layers[index]!.receivedBytes = receivedBytes;
+          },
+        },
+        signal,
+      );
+      const kept = this.#options.keepLayerBlobs ? resolved.layers.map(({ digest }) => digest) : [];
+      const names = [`${nameOf(reference)}@${resolved.topDigest}`];
+      if (reference.tag !== undefined) names.push(name);
+      const { id, sizeBytes, blobs } = resolved;
+      const image = this.#options.store.put(
+        { id, chainId: chainIds.at(-1), sizeBytes, config, blobs: [...blobs, ...kept] },
+        names,
+      );
+      lease.release();
+      log.info(
+        { reference: name, image: id, sizeBytes, ms: Math.round(nowMs() - active.startedAtMs) },
+        'image pulled',
+      );
+      this.#options.onPulled();
+      return image;
+    } catch (error) {
+      if (signal.aborted) log.info({ reference: name }, 'pull given up: nobody waits for it any more');
+      else log.warn({ reference: name, err: error }, `pulling ${name} failed: ${messageOf(error)}`);
+      this.#keepForRetry(() => lease.release());
+      throw error;
+    } finally {
+      client?.close();
+      this.#active.delete(pullId);
+    }
+  }
+
+  /** The kubelet tries again, after minutes at most: layers that are done by now need not be fetched twice. */
+  #keepForRetry(release: () => void): void {
+    const timer = setTimeout(() => {
+      this.#graces.delete(timer);
+      release();
+      this.#options.onReleased();
+    }, this.#options.retryGraceMs);
+    timer.unref();
+    this.#graces.set(timer, release);
+  }
+}
+
+/** What the CRI wants said: failures without a class, with the words that the kubelet puts into the pod's events. */
+function asPullError(error: unknown, name: string): RuntimeError {
+  if (
+    isRuntimeError(error) &&
+    ['Unknown', 'Canceled', 'DeadlineExceeded', 'InvalidArgument'].includes(error.kind)
+  )
+    return error;
+  if (isRuntimeError(error)) return new RuntimeError('Unknown', error.message, { cause: error });
+  return new RuntimeError('Unknown', `pulling ${name}: ${messageOf(error)}`, { cause: error });
+}
