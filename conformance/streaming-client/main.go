@@ -34,6 +34,15 @@ import (
 
 const otherFailure = 125
 
+// clientPair is what an https server asks for: a kubelet's API lets in certificates, a runtime's streaming server anyone.
+var clientPair restclient.TLSClientConfig
+
+func newConfig(target string) *restclient.Config {
+	config := &restclient.Config{TLSClientConfig: clientPair}
+	config.Insecure = strings.HasPrefix(target, "https:")
+	return config
+}
+
 func main() {
 	if len(os.Args) < 2 {
 		fail(errors.New("usage: streaming-client exec|pump|forward -url URL ..."))
@@ -49,6 +58,8 @@ func main() {
 	sizes := flags.String("sizes", "", "exec: terminal sizes to send, WIDTHxHEIGHT,...")
 	count := flags.Int64("bytes", 64<<20, "pump: bytes to send and expect back")
 	ports := flags.String("ports", "", "forward: LOCAL:REMOTE,...")
+	flags.StringVar(&clientPair.CertFile, "cert", "", "client certificate (PEM file) for https")
+	flags.StringVar(&clientPair.KeyFile, "key", "", "key of -cert")
 	_ = flags.Parse(os.Args[2:])
 
 	var err error
@@ -98,7 +109,7 @@ func runExec(target, transport, protocols string, options remotecommand.StreamOp
 }
 
 func newExecutor(target, transport, protocols string) (remotecommand.Executor, error) {
-	config := &restclient.Config{TLSClientConfig: restclient.TLSClientConfig{Insecure: strings.HasPrefix(target, "https:")}}
+	config := newConfig(target)
 	if transport == "websocket" {
 		if protocols == "" {
 			return remotecommand.NewWebSocketExecutor(config, "GET", target)
@@ -223,7 +234,7 @@ func newDialer(target, transport string) (httpstream.Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &restclient.Config{TLSClientConfig: restclient.TLSClientConfig{Insecure: parsed.Scheme == "https"}}
+	config := newConfig(target)
 	if transport == "websocket" {
 		return portforward.NewSPDYOverWebsocketDialer(parsed, config)
 	}

@@ -1,0 +1,338 @@
+/**
+ * Everything a run stands on: registries, a network, a cgroup, certificates, berthd and the kubelet, all in one folder and
+ * all taken away at the end. The order of `close` is that of an operator: pods first, then the kubelet, then Berth.
+ */
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '../cache.ts';
+import { runCommand } from '../command.ts';
+import { findLeftovers, formatLeftovers, removeLeftovers } from '../critest/leftovers.ts';
+import { pushImage, type Registry, startRegistry, writeMirrorHosts } from '../fixtures/registry.ts';
+import { type FixtureRegistry, listRegistries, serveFixtures } from '../fixtures/store.ts';
+import { cniPluginDir, makeTestNetwork, type TestNetwork } from '../network.ts';
+import type { KubeletBinaries } from './build.ts';
+import { type Certificates, makeCertificates } from './certificates.ts';
+import { exampleImages, privateImage } from './images.ts';
+import { KubeletApi } from './kubelet-api.ts';
+import { kubeletConfiguration, kubeletPaths } from './kubelet-configuration.ts';
+import { makeNodeCgroup, type NodeCgroup } from './node-cgroup.ts';
+import { lockRegistry, type PrivateRegistry } from './private-registry.ts';
+import { ServiceProcess } from './service-process.ts';
+import { Hopeless, until } from './wait.ts';
+
+export const nodeName = 'berth-node';
+
+/** What the examples call it, wherever it is here. */
+const hostFolder = '/var/lib/berth-examples';
+
+export interface BedOptions {
+  readonly binaries: KubeletBinaries;
+  readonly crictl: string;
+  readonly streamingClient: string;
+  /** Receives the logs. */
+  readonly outDir: string;
+  readonly featureGates: Readonly<Record<string, boolean>>;
+  readonly logLevel: string;
+}
+
+export class Bed {
+  readonly dir: string;
+  readonly options: BedOptions;
+  readonly cgroup: NodeCgroup;
+  readonly network: TestNetwork;
+  readonly endpoint: string;
+  readonly berthd: ServiceProcess;
+  readonly kubelet: ServiceProcess;
+  readonly certificates: Certificates;
+  readonly api: KubeletApi;
+  readonly privateRegistry: PrivateRegistry;
+  readonly #port: number;
+  readonly #registry: FixtureRegistry;
+  readonly #team: Registry;
+  readonly #kernelSettings: ReadonlyMap<string, string>;
+  readonly #placed = new Set<string>();
+
+  private constructor(parts: BedParts) {
+    this.dir = parts.dir;
+    this.options = parts.options;
+    this.cgroup = parts.cgroup;
+    this.network = parts.network;
+    this.certificates = parts.certificates;
+    this.privateRegistry = parts.privateRegistry;
+    this.#port = parts.port;
+    this.#registry = parts.registry;
+    this.#team = parts.team;
+    this.#kernelSettings = readKernelSettings();
+    this.endpoint = `unix://${this.dir}/run/berth.sock`;
+    this.api = new KubeletApi(this.#port, this.certificates);
+    const { outDir, binaries } = this.options;
+    this.berthd = new ServiceProcess(
+      join(projectRoot, 'node_modules/.bin/node'),
+      [join(projectRoot, 'daemon/main.ts'), '--config', join(this.dir, 'berth.toml')],
+      join(outDir, 'berthd.log'),
+    );
+    this.kubelet = new ServiceProcess(
+      binaries.kubelet,
+      [
+        `--config=${this.dir}/kubelet.json`,
+        `--root-dir=${this.paths.root}`,
+        `--cert-dir=${this.dir}/pki`,
+        `--hostname-override=${nodeName}`,
+        '--v=2',
+      ],
+      join(outDir, 'kubelet.log'),
+    );
+  }
+
+  /** Makes the folder and everything passive; starts the registries, and neither berthd nor the kubelet. */
+  static async make(options: BedOptions): Promise<Bed> {
+    mkdirSync(options.outDir, { recursive: true });
+    for (const name of ['berthd.log', 'kubelet.log', 'registry.log'])
+      rmSync(join(options.outDir, name), { force: true });
+    const dir = mkdtempSync(join(tmpdir(), 'kubelet-e2e-'));
+    // Root of a pod with a user namespace walks through.
+    chmodSync(dir, 0o711);
+    for (const name of [
+      'run',
+      'host',
+      'pki',
+      'hosts',
+      'volume-plugins',
+      'manifests',
+      'staging',
+      'root/seccomp',
+      'pod-logs',
+    ])
+      mkdirSync(join(dir, name), { recursive: true, mode: 0o755 });
+    await runCommand('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'tmpfs', join(dir, 'run')]);
+    // A real node's root is a shared mount; this machine's may not be.
+    await runCommand('mount', ['--bind', join(dir, 'host'), join(dir, 'host')]);
+    await runCommand('mount', ['--make-shared', join(dir, 'host')]);
+    const logFile = join(options.outDir, 'registry.log');
+    const registry = await serveFixtures({ hostsDir: join(dir, 'hosts'), logFile });
+    const team = await startRegistry({ dataDir: join(dir, 'team-registry'), logFile });
+    const privateRegistry = await lockRegistry(team.host, 'operator', 'correct horse');
+    const images = exampleImages(registry.catalogue, options.binaries.health);
+    for (const [name, image] of images) {
+      const [host, path] = splitHost(name);
+      await pushImage(name === privateImage ? team.host : registry.host, path, image);
+      if (name === privateImage) writeMirrorHosts(join(dir, 'hosts'), [host], privateRegistry.host);
+    }
+    writeMirrorHosts(
+      join(dir, 'hosts'),
+      listRegistries(images).filter((name) => !name.includes('example')),
+      registry.host,
+    );
+    return new Bed({
+      dir,
+      options,
+      registry,
+      team,
+      privateRegistry,
+      cgroup: makeNodeCgroup(`/berth-e2e-${process.pid}`),
+      network: makeTestNetwork(dir, { bridge: 'berthkube0', subnet: '10.214.0.0/16' }),
+      certificates: await makeCertificates(join(dir, 'pki')),
+      port: await findFreePort(),
+    });
+  }
+
+  get paths() {
+    return kubeletPaths(this.dir);
+  }
+
+  /** Where the host folder of the examples is on this machine. */
+  hostPath(name: string): string {
+    return join(this.dir, 'host', name);
+  }
+
+  async startBerthd(): Promise<void> {
+    writeFileSync(join(this.dir, 'berth.toml'), this.#berthConfiguration());
+    this.berthd.start();
+    await until('berthd answers', 30_000, async () => {
+      if (!this.berthd.isRunning()) throw new Hopeless(`berthd ended: ${tail(this.berthd.logFile)}`);
+      await this.crictl('version');
+    });
+  }
+
+  /** Starts the kubelet and waits until it serves; `overrides` are fields of its configuration. */
+  async startKubelet(
+    overrides: Record<string, unknown> = {},
+    featureGates: Record<string, boolean> = {},
+  ): Promise<void> {
+    const resolvConf = join(this.dir, 'resolv.conf');
+    writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
+    const auth = Buffer.from('operator:correct horse').toString('base64');
+    const keys = JSON.stringify({ auths: { [splitHost(privateImage)[0]]: { auth } } });
+    writeFileSync(join(this.paths.root, 'config.json'), keys, { mode: 0o600 });
+    cpSync(join(projectRoot, 'examples/seccomp'), join(this.paths.root, 'seccomp'), { recursive: true });
+    const text = kubeletConfiguration({
+      dir: this.dir,
+      runtimeEndpoint: this.endpoint,
+      port: this.#port,
+      cgroupRoot: this.cgroup.name,
+      certificates: this.certificates,
+      resolvConf,
+      featureGates: { ...this.options.featureGates, ...featureGates },
+      overrides,
+    });
+    writeFileSync(join(this.dir, 'kubelet.json'), text);
+    this.kubelet.start();
+    await until('the kubelet serves', 60_000, async () => {
+      if (!this.kubelet.isRunning()) throw new Hopeless(`the kubelet ended: ${tail(this.kubelet.logFile)}`);
+      await this.api.get('/healthz');
+    });
+  }
+
+  /** Puts the example into the static pod folder, with `edits` made to its text; the kubelet sees whole files only. */
+  place(example: string, edits: Readonly<Record<string, string>> = {}, as = example): void {
+    let text = readFileSync(join(projectRoot, 'examples', `${example}.yaml`), 'utf8');
+    text = text.replaceAll(hostFolder, join(this.dir, 'host'));
+    for (const [from, to] of Object.entries(edits)) {
+      if (!text.includes(from)) throw new Error(`examples/${example}.yaml no longer has ${from}`);
+      text = text.replaceAll(from, to);
+    }
+    const staged = join(this.dir, 'staging', `${as}.yaml`);
+    writeFileSync(staged, text);
+    renameSync(staged, join(this.paths.staticPods, `${as}.yaml`));
+    this.#placed.add(as);
+  }
+
+  unplace(name: string): void {
+    rmSync(join(this.paths.staticPods, `${name}.yaml`), { force: true });
+    this.#placed.delete(name);
+  }
+
+  crictl(...args: string[]): Promise<string> {
+    return runCommand(this.options.crictl, [
+      '--timeout',
+      '60s',
+      '-r',
+      this.endpoint,
+      '-i',
+      this.endpoint,
+      ...args,
+    ]);
+  }
+
+  /** Ends everything. Resolves with a line per thing that stayed behind although it should not have; cleans these, too. */
+  async close(): Promise<string[]> {
+    const problems: string[] = [];
+    const attempt = async (what: string, step: () => Promise<unknown>): Promise<void> => {
+      try {
+        await step();
+      } catch (error) {
+        problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    };
+    await attempt('remove the pods', () => this.#removePods());
+    await attempt('stop the kubelet', () => this.kubelet.stop());
+    if (this.berthd.isRunning())
+      await attempt('remove what the kubelet had left to its collector', () => this.crictl('rmp', '-fa'));
+    await attempt('stop berthd', () => this.berthd.stop());
+    this.api.close();
+    problems.push(...(await this.#clean()));
+    for (const part of [this.privateRegistry, this.#team, this.#registry])
+      await attempt('stop a registry', () => part.stop());
+    rmSync(this.dir, { recursive: true, force: true });
+    return problems;
+  }
+
+  async #removePods(): Promise<void> {
+    for (const name of [...this.#placed]) this.unplace(name);
+    if (!this.kubelet.isRunning() || !this.berthd.isRunning()) return;
+    await until('every pod is gone', 90_000, async () => {
+      const names = (await this.api.runningPods()).map(({ metadata }) => metadata.name);
+      if (names.length > 0) throw new Error(`still running: ${names.join(', ')}`);
+    });
+  }
+
+  async #clean(): Promise<string[]> {
+    // The kubelet keeps these on purpose: its root directory mounted on itself, so that mounts below it are shared.
+    const own = new Set([join(this.dir, 'run'), join(this.dir, 'host'), this.paths.root]);
+    const found = findLeftovers(this.dir, this.network.bridge);
+    const unexpected = { ...found, mounts: found.mounts.filter((path) => !own.has(path)) };
+    await removeLeftovers(found);
+    await this.network.remove();
+    this.cgroup.remove();
+    for (const [path, value] of this.#kernelSettings) writeFileSync(path, value);
+    await runCommand('find', ['/var/log/containers', '-lname', `${this.dir}/*`, '-delete']).catch(() => '');
+    return formatLeftovers(unexpected).map((line) => `left behind: ${line}`);
+  }
+
+  #berthConfiguration(): string {
+    const { dir } = this;
+    const tables: Record<string, Record<string, unknown>> = {
+      daemon: { root_dir: `${dir}/berth`, state_dir: `${dir}/run/berth` },
+      server: { socket: `${dir}/run/berth.sock` },
+      log: { level: this.options.logLevel, format: 'json' },
+      metrics: { address: '' },
+      runtime: { cgroup_driver: 'cgroupfs' },
+      network: {
+        cni_config_dir: this.network.confDir,
+        cni_plugin_dirs: [cniPluginDir],
+        cni_cache_dir: `${dir}/cni/cache`,
+        netns_dir: `${dir}/run/netns`,
+      },
+      images: { registry_config_dirs: [`${dir}/hosts`] },
+    };
+    // Every value here is written alike in JSON and TOML.
+    return Object.entries(tables)
+      .map(([name, keys]) => {
+        const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+        return `[${name}]\n${lines.join('')}\n`;
+      })
+      .join('');
+  }
+}
+
+interface BedParts {
+  readonly dir: string;
+  readonly options: BedOptions;
+  readonly cgroup: NodeCgroup;
+  readonly network: TestNetwork;
+  readonly certificates: Certificates;
+  readonly privateRegistry: PrivateRegistry;
+  readonly port: number;
+  readonly registry: FixtureRegistry;
+  readonly team: Registry;
+}
+
+/** The kernel settings that a kubelet changes for the whole machine. */
+function readKernelSettings(): Map<string, string> {
+  const names = ['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic', 'kernel/panic_on_oops'];
+  const paths = [...names, 'kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes'].map(
+    (name) => `/proc/sys/${name}`,
+  );
+  return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
+}
+
+function splitHost(name: string): [host: string, path: string] {
+  const slash = name.indexOf('/');
+  return [name.slice(0, slash), name.slice(slash + 1)];
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** The last lines of a log file. */
+export function tail(file: string, lines = 8): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+}

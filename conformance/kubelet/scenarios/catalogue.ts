@@ -1,0 +1,19 @@
+/** Every scenario, in the order of the table. */
+import { images } from './images.ts';
+import { lifecycle } from './lifecycle.ts';
+import { namespaces } from './namespaces.ts';
+import { resources } from './resources.ts';
+import type { Scenario } from './scenario.ts';
+import { security } from './security.ts';
+import { storage } from './storage.ts';
+import { streaming } from './streaming.ts';
+
+export const scenarios: readonly Scenario[] = [
+  ...namespaces,
+  ...lifecycle,
+  ...storage,
+  ...security,
+  ...resources,
+  ...images,
+  ...streaming,
+];

@@ -1,0 +1,111 @@
+/** What containers of one pod share with each other and with the node. */
+import assert from 'node:assert/strict';
+import { readlinkSync } from 'node:fs';
+import { nodeName } from '../bed.ts';
+import { until } from '../wait.ts';
+import type { Scenario } from './scenario.ts';
+
+export const namespaces: readonly Scenario[] = [
+  {
+    name: 'two-containers',
+    shows: 'containers share localhost, IPC and /dev/shm, not processes',
+    async run(pod) {
+      const { status } = await pod.waitReady();
+      assert.match(status.podIP ?? '', /^10\.214\./);
+      const log = await until('the client has talked to the server', 20_000, async () => {
+        const text = await pod.logs('client');
+        assert.match(text, /hello from the server\na note in shared memory\n/);
+        return text;
+      });
+      assert.ok(log.length > 0);
+      const link = (container: string, kind: string) => pod.sh(container, `readlink /proc/self/ns/${kind}`);
+      for (const kind of ['net', 'ipc', 'uts'])
+        assert.equal(await link('server', kind), await link('client', kind), kind);
+      for (const kind of ['pid', 'mnt'])
+        assert.notEqual(await link('server', kind), await link('client', kind), kind);
+      assert.equal(await pod.sh('server', 'hostname'), pod.fullName);
+      assert.equal(await pod.sh('client', 'hostname -i'), status.podIP);
+    },
+  },
+  {
+    name: 'shared-process-namespace',
+    shows: 'each container sees and signals the others; PID 1 is an init that reaps',
+    async run(pod) {
+      await pod.waitReady();
+      const list = await pod.sh('watcher', 'ps -o pid,args');
+      assert.match(list, /echo reloaded/);
+      assert.doesNotMatch(list, /^\s*1 sh/m);
+      await pod.sh('watcher', 'kill -HUP $(pgrep -of "echo reloade[d]")');
+      await until('the worker was told', 10_000, async () =>
+        assert.match(await pod.logs('worker'), /reloaded/),
+      );
+      // An orphan of one container must not stay as a zombie.
+      await pod.sh('watcher', '(sleep 0.2 &) ; exit 0');
+      await until('the orphan is reaped', 10_000, async () =>
+        assert.doesNotMatch(await pod.sh('watcher', 'ps -o stat,args'), /^Z/m),
+      );
+    },
+  },
+  {
+    name: 'host-network',
+    shows: "a pod in the node's network, PID and IPC namespaces, with the node's name",
+    async run(pod) {
+      const { status } = await pod.waitReady();
+      assert.equal(status.podIP, status.hostIP);
+      for (const kind of ['net', 'pid', 'ipc', 'uts']) {
+        assert.equal(
+          await pod.sh('agent', `readlink /proc/self/ns/${kind}`),
+          readlinkSync(`/proc/self/ns/${kind}`),
+          kind,
+        );
+      }
+      const answer = await fetch('http://127.0.0.1:18081/');
+      const { hostname } = await import('node:os');
+      assert.equal((await answer.text()).trim(), hostname());
+    },
+  },
+  {
+    name: 'dns-and-hosts',
+    shows: "resolv.conf, /etc/hosts and host name as the pod's spec has them",
+    async run(pod) {
+      await pod.waitReady();
+      assert.equal(
+        await pod.sh('main', 'cat /etc/resolv.conf'),
+        'search berth.example example.com\nnameserver 192.0.2.53\noptions ndots:2 edns0',
+      );
+      const hosts = await pod.sh('main', 'cat /etc/hosts');
+      assert.match(hosts, /^192\.0\.2\.10\s+database\s+db\.example\.com$/m);
+      assert.equal(await pod.sh('main', 'hostname'), 'web');
+      assert.equal(await pod.sh('main', 'cat /etc/hostname'), 'web');
+      assert.equal(await pod.sh('main', 'echo $HOSTNAME'), 'web');
+    },
+  },
+  {
+    name: 'user-namespace',
+    shows: 'root of the pod is an unprivileged user of the node, also on its volumes',
+    async run(pod) {
+      await pod.waitReady();
+      assert.equal(await pod.sh('main', 'id -u'), '0');
+      const [inside, outside] = (await pod.sh('main', 'cat /proc/self/uid_map'))
+        .trim()
+        .split(/\s+/)
+        .map(Number);
+      assert.equal(inside, 0);
+      assert.ok((outside ?? 0) >= 65536, `mapped to ${outside}`);
+      assert.equal(await pod.sh('main', 'stat -c %u:%g /disk/mine /bin/busybox'), '0:0\n0:0');
+      assert.notEqual(
+        await pod.sh('main', 'readlink /proc/self/ns/user'),
+        readlinkSync('/proc/self/ns/user'),
+      );
+    },
+  },
+  {
+    name: 'runtime-class',
+    shows: 'the pod runs under the named handler',
+    whyNot: () =>
+      'RuntimeClass is an object of the API server, and a kubelet without one refuses pods that name it; `crictl runp -r runc` shows the handler at work',
+    async run() {
+      throw new Error(`unreachable on ${nodeName}`);
+    },
+  },
+];
