@@ -74,7 +74,7 @@ function privateHost(workDir: string, reason: string): DemoHost {
   const stateDir = mkdtempSync('/run/berth-demo-');
   const socket = join(stateDir, 'berth.sock');
   const ownDirs = [stateDir, defaults.cacheDir].filter((path) => path === stateDir || !existsSync(path));
-  const network = makeTestNetwork(workDir, { bridge: 'berthdemo0', subnet: '10.214.0.0/16' });
+  const network = makeTestNetwork(workDir, { bridge: 'berthdemo0', subnet: '10.219.0.0/16' });
   const values = {
     config: '/dev/null',
     'root-dir': rootDir,
