@@ -7,6 +7,7 @@ import { KeyedLock } from '#base/keyed-lock.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import type { ContentStore } from './content/content-store.ts';
 import type { ChainId, Digest } from './contract.ts';
+import type { Leases } from './gc.ts';
 import type { Limiter } from './limiter.ts';
 import type { Descriptor } from './manifest.ts';
 import type { PullSource } from './registry/open.ts';
@@ -21,6 +22,9 @@ export interface LayerPullerOptions {
   readonly limits: UnpackLimits;
   readonly keepLayerBlobs: boolean;
   readonly resumableBytes: number;
+  readonly leases: Leases;
+  /** Called when a layer was done, or given up, after the pull that wanted it had ended. */
+  readonly onStray: () => void;
 }
 
 /** The layers of one pull. */
@@ -80,6 +84,7 @@ export class LayerPuller {
       await this.#make(stack, index, signal);
     } finally {
       if (this.#starters.get(chainId) === stack.pullId) this.#starters.delete(chainId);
+      if (!this.#options.leases.isHeld(chainId)) this.#options.onStray();
     }
   }
 

@@ -83,6 +83,8 @@ export class LocalImageService implements ImageService {
         limits,
         keepLayerBlobs,
         resumableBytes: options.resumableBytes ?? 16 << 20,
+        leases: this.#leases,
+        onStray: () => this.#collect(),
       }),
       access,
       platform: options.platform ?? hostPlatform(process.arch),

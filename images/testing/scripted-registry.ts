@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { digestOf } from '../digest.ts';
 import { mediaTypes } from '../manifest.ts';
+import type { ImageTarget } from './test-image.ts';
 
 export interface SeenRequest {
   readonly method: string;
@@ -13,7 +14,7 @@ export interface SeenRequest {
 /** Looks at a request first; true if it has answered (or broken) it. */
 export type Interceptor = (request: IncomingMessage, response: ServerResponse, body: Buffer) => boolean;
 
-export class ScriptedRegistry {
+export class ScriptedRegistry implements ImageTarget {
   readonly seen: SeenRequest[] = [];
   readonly blobs = new Map<string, Buffer>();
   /** By `NAME/TAG` and `NAME/DIGEST`. */
@@ -64,6 +65,14 @@ export class ScriptedRegistry {
     const digest = digestOf(body);
     for (const key of [digest, ...tags]) this.manifests.set(`${name}/${key}`, { body, mediaType });
     return digest;
+  }
+
+  putBlob(_name: string, content: Buffer): void {
+    this.addBlob(content);
+  }
+
+  putManifest(name: string, reference: string, body: Buffer, mediaType: string): void {
+    this.manifests.set(`${name}/${reference}`, { body, mediaType });
   }
 
   /** Requests whose URL contains `part`. */

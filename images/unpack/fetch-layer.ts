@@ -80,7 +80,7 @@ async function runAttempt(
   const isIngested = !isLocal && (request.keepBlob || blob.sizeBytes >= request.resumableBytes);
   const ingest = isIngested ? new Ingest(request.ingestPath) : undefined;
   let isDone = false;
-  let isFull = false;
+  let isUseless = false;
   try {
     const contributors = isLocal
       ? []
@@ -95,6 +95,8 @@ async function runAttempt(
       );
       return { type: 'mismatch', error, contributors };
     }
+    // All of it came and is what was asked for: to fetch it again would change nothing.
+    isUseless = true;
     const { implied, usedBytes, inodes } = checkedTree(result, blob.digest, diffId);
     const hasImplied = implied.length > 0;
     if (hasImplied) writeFileSync(request.impliedPath, JSON.stringify(implied), { mode: 0o600 });
@@ -106,13 +108,13 @@ async function runAttempt(
       layer: { usedBytes, inodes, hasImplied, isBlobKept: isLocal || request.keepBlob },
     };
   } catch (error) {
-    isFull = isRuntimeError(error, 'ResourceExhausted');
+    isUseless ||= isRuntimeError(error, 'ResourceExhausted');
     throw error;
   } finally {
     if (!isDone) {
       pipeline.abandon();
       // What was fetched is kept for the next try, but not when it is space that is short.
-      if (isFull) ingest?.discard();
+      if (isUseless) ingest?.discard();
       else ingest?.close();
     }
   }
