@@ -9,6 +9,14 @@ import type { CriServices, RuntimeFacts } from '#cri/services.ts';
 import { StreamingServer } from '#cri/streaming/server.ts';
 import { nowNs } from '#host/clock.ts';
 import { defaultPath } from '#host/launch.ts';
+import { defaultTransferLimits } from '#images/registry/transport.ts';
+import { LocalImageService, type LocalImageServiceOptions } from '#images/service.ts';
+import type { SnapshotterOptions } from '#images/snapshots/directory-snapshotter.ts';
+import { NativeSnapshotter } from '#images/snapshots/native.ts';
+import { findOverlayObstacle, OverlaySnapshotter } from '#images/snapshots/overlay.ts';
+import type { LayerSnapshotter } from '#images/snapshots/snapshotter.ts';
+import { defaultUnpackLimits } from '#images/unpack/layer-writer.ts';
+import { LayerProcesses } from '#images/worker/layer-processes.ts';
 import { CniPodNetwork } from '#network/cni-pod-network.ts';
 import { Announcer } from '#runtime/announcer.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
@@ -31,7 +39,6 @@ import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase } from '#state/database.ts';
 import { RecordTable } from '#state/record-table.ts';
 import type { Config } from './config/options.ts';
-import { unbuiltImages, unbuiltSnapshotter } from './unbuilt-images.ts';
 import { version } from './version.ts';
 
 export interface Services {
@@ -45,6 +52,59 @@ export interface Services {
 }
 
 const programDirs = defaultPath.split(':');
+/** Two keep two cores busy when several images come at once. */
+const layerProcesses = 2;
+const layerProcessLingerMs = 2000;
+/** Files of registry credentials in Docker's format, as other tools on a node use them. */
+const authFiles = ['/etc/berth/auth.json', '/run/containers/0/auth.json', '/root/.docker/config.json'];
+
+/** Overlay where the file system of the root folder takes it, else plain copies; as configured. */
+function openSnapshotter(config: Config, options: SnapshotterOptions): LayerSnapshotter {
+  if (config.images.snapshotter === 'native') return new NativeSnapshotter(options);
+  const obstacle = findOverlayObstacle(options.root);
+  if (obstacle === undefined) return new OverlaySnapshotter(options);
+  if (config.images.snapshotter === 'overlay') throw new RuntimeError('FailedPrecondition', obstacle);
+  options.log.warn(`${obstacle}; layers are copied instead, which takes more time and disk`);
+  return new NativeSnapshotter(options);
+}
+
+function proxyOfEnvironment(): Record<string, string> {
+  return Object.fromEntries(
+    ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => {
+      const value = process.env[name] ?? process.env[name.toLowerCase()];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+function openImages(
+  config: Config,
+  parts: Pick<LocalImageServiceOptions, 'database' | 'snapshotter' | 'processes' | 'log'>,
+): LocalImageService {
+  const { images } = config;
+  return new LocalImageService({
+    ...parts,
+    root: config.daemon.rootDir,
+    access: {
+      hostRoots: images.registryConfigDirs,
+      authFiles,
+      proxy: proxyOfEnvironment(),
+      transfer: {
+        ...defaultTransferLimits,
+        minimumBytes: Math.max(1, Math.ceil((images.pullMinBytesPerSecond * images.pullWindowMs) / 1000)),
+        windowMs: images.pullWindowMs,
+      },
+      userAgent: `berth/${version()}`,
+    },
+    limits: {
+      ...defaultUnpackLimits,
+      layerBytes: images.maxLayerBytes,
+      layerEntries: images.maxLayerEntries,
+    },
+    layersAtOnce: images.maxParallelDownloads,
+    pinned: images.pinned,
+  });
+}
 
 /** Throws FailedPrecondition naming the program and how to get it. */
 function requireProgram(name: string, configured: string, option: string): string {
@@ -161,10 +221,19 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
   const exits = new ExitFiles(paths.exits, log);
   const nodeHostname = hostname();
 
-  // TO BE WIRED: the image store and its snapshotter (images/), with config.images.
-  const images = unbuiltImages(rootDir);
-  const snapshotter = unbuiltSnapshotter();
-
+  const processes = new LayerProcesses({
+    log,
+    mostProcesses: layerProcesses,
+    lingerMs: layerProcessLingerMs,
+  });
+  const snapshotter = openSnapshotter(config, {
+    root: rootDir,
+    database,
+    processes,
+    log,
+    bootId: currentBootId(),
+  });
+  const images = openImages(config, { database, snapshotter, processes, log });
   const network = new CniPodNetwork({
     confDir: config.network.cniConfigDir,
     pluginDirs: config.network.cniPluginDirs,
@@ -180,7 +249,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     log,
     now: Date.now,
   });
-  const mappedLayers = new MappedLayers({ paths, layersRoot: join(rootDir, 'snapshots') });
+  const mappedLayers = new MappedLayers({ paths, layersRoot: rootDir });
   const imageVolumes = new ImageVolumes({ images, snapshotter, mappedLayers, paths });
   const { seccompProfile } = config.runtime;
   const containers = new CrunContainers({
@@ -264,6 +333,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
       checkpoint: undefined,
     },
     recover: async () => {
+      images.recover();
       await network.start();
       containers.watchExits();
       const found = await recover({
@@ -278,13 +348,12 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
       stats.start();
       log.info(found, 'recovered');
     },
-    applyReload: () => {
-      // TO BE WIRED: images.pinned goes to the image store.
-    },
+    applyReload: (changed) => images.setPinned(changed.images.pinned),
     close: async () => {
       stats.stop();
       network.stop();
       await streaming.close();
+      await images.close();
       database.close();
     },
   };

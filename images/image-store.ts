@@ -20,19 +20,22 @@ export class ImageStore {
   readonly #references = new Map<string, ImageId>();
   /** The answers, made again when an image or its references change. */
   readonly #answers = new Map<ImageId, Image>();
-  readonly #isPinned: (names: readonly string[]) => boolean;
+  #isPinned: (names: readonly string[]) => boolean;
 
   constructor(options: ImageStoreOptions) {
     this.#records = options.records;
     this.#readConfig = options.readConfig;
-    const prefixes = options.pinned.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1));
-    const exact = new Set(options.pinned.filter((name) => !name.endsWith('*')).map(completed));
-    this.#isPinned = (names) =>
-      names.some((name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix)));
+    this.#isPinned = pinnedBy(options.pinned);
     const { images, references } = options.records.load();
     for (const image of images) this.#images.set(image.id, image);
     for (const { name, imageId } of references)
       if (this.#images.has(imageId)) this.#references.set(name, imageId);
+    this.#answerAll();
+  }
+
+  /** Replaces the list of pinned references. Throws InvalidArgument, changing nothing, if one is no reference. */
+  setPinned(pinned: readonly string[]): void {
+    this.#isPinned = pinnedBy(pinned);
     this.#answerAll();
   }
 
@@ -115,6 +118,13 @@ export class ImageStore {
       },
     });
   }
+}
+
+function pinnedBy(pinned: readonly string[]): (names: readonly string[]) => boolean {
+  const prefixes = pinned.filter((name) => name.endsWith('*')).map((name) => name.slice(0, -1));
+  const exact = new Set(pinned.filter((name) => !name.endsWith('*')).map(completed));
+  return (names) =>
+    names.some((name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix)));
 }
 
 /** A pinned name as references are stored. Throws InvalidArgument, naming the setting. */

@@ -123,6 +123,11 @@ export class LocalImageService implements ImageService {
     this.#flush();
   }
 
+  /** Replaces the list of pinned references. Throws InvalidArgument, changing nothing, if one is no reference. */
+  setPinned(pinned: readonly string[]): void {
+    this.#store.setPinned(pinned);
+  }
+
   list(): readonly Image[] {
     return this.#store.list();
   }

@@ -177,15 +177,19 @@ export const options = {
       ['/etc/berth/certs.d', '/etc/containerd/certs.d'],
       'Roots of per-registry settings: HOST/hosts.toml with mirrors, CAs and client certificates. Read at every pull.',
     ),
-    max_parallel_downloads: option(integer(1, 64), 4, 'Layers downloaded at one time, over all pulls.'),
+    max_parallel_downloads: option(
+      integer(1, 64),
+      4,
+      'Layers of one image that are downloaded and unpacked at a time.',
+    ),
     pull_min_bytes_per_second: option(
       integer(0, GiB),
-      0,
+      1024,
       'A download slower than this over the whole of `pull_window_ms` is given up. 0: only one that stands still is.',
     ),
     pull_window_ms: option(
       integer(1000, 3_600_000),
-      300_000,
+      60_000,
       'See `pull_min_bytes_per_second`; also how long a download may stand still.',
     ),
     max_layer_bytes: option(integer(1, 1024 * GiB), 64 * GiB, 'A layer that unpacks to more is refused.'),
