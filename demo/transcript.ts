@@ -66,7 +66,9 @@ export class Transcript {
     tell: (reply: ReplyOf<N>) => string,
   ): Promise<ReplyOf<N>> {
     this.#throwIfInterrupted();
-    const { ms, reply } = await client.time(name, request, 60_000);
+    const { ms, reply } = await client.time(name, request, 60_000).catch((error: Error) => {
+      throw new DemoFailure(error.message, { cause: error.cause });
+    });
     const left = `${paint(36, name)} ${about}`.trimEnd();
     const pad = ' '.repeat(Math.max(1, 46 - `${name} ${about}`.trimEnd().length));
     console.log(`   ${left}${pad}-> ${tell(reply)}${paint(2, `  ${ms.toFixed(ms < 10 ? 1 : 0)} ms`)}`);
