@@ -2,7 +2,7 @@
 import { globSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CriClient } from '#conformance/bench/client.ts';
+import type { CriClient, ReplyOf } from '#conformance/bench/client.ts';
 import { CgroupDriver } from '#proto/generated/cri.ts';
 import type { DemoHost } from './host.ts';
 import { ifUnimplemented, showExec, showIsolation, showLog, showNetwork, showStats } from './looks.ts';
@@ -35,6 +35,7 @@ export class PodWalk {
   #sandboxId = '';
   #identity: PodIdentity;
   #isPulled = false;
+  #bytesBefore = 0n;
 
   constructor(options: PodWalkOptions) {
     this.#options = options;
@@ -117,6 +118,7 @@ export class PodWalk {
   async #pull(): Promise<void> {
     const { transcript, client, image } = this.#options;
     transcript.step('Pull the image');
+    this.#bytesBefore = await this.#imageBytes('before');
     this.#isPulled = true;
     await transcript.call(client, 'PullImage', { image: { image } }, image, ({ image_ref }) =>
       shortRef(image_ref),
@@ -128,7 +130,17 @@ export class PodWalk {
       '',
       ({ image: is }) => `${shortRef(is?.id ?? 'not there')}, ${is?.size ?? 0} bytes`,
     );
+    await this.#imageBytes('after');
     transcript.check('the image is there under its tag', found?.repo_tags.includes(image) === true, image);
+  }
+
+  /** Bytes that images take on the disk. */
+  async #imageBytes(when: string): Promise<bigint> {
+    const used = (reply: ReplyOf<'ImageFsInfo'>) =>
+      reply.image_filesystems.reduce((sum, { used_bytes }) => sum + (used_bytes?.value ?? 0n), 0n);
+    return used(
+      await this.#transcript.call(this.#client, 'ImageFsInfo', {}, when, (reply) => `${used(reply)} bytes`),
+    );
   }
 
   /** Resolves with the pod's address. */
@@ -233,7 +245,7 @@ export class PodWalk {
   }
 
   async #remove({ web }: Running): Promise<void> {
-    const { transcript, client, image } = this.#options;
+    const { transcript, client, image, host } = this.#options;
     transcript.step('Stop and remove everything');
     await transcript.call(
       client,
@@ -263,6 +275,10 @@ export class PodWalk {
     await transcript.call(client, 'RemoveImage', { image: { image } }, '', () => 'removed');
     this.#isPulled = false;
     removePodCgroup();
+    if (host.isBerth) {
+      const bytes = await this.#imageBytes('after');
+      transcript.check('the image takes no bytes any more', bytes <= this.#bytesBefore, `${bytes}`);
+    }
     const pods = await transcript.call(
       client,
       'ListPodSandbox',
