@@ -59,7 +59,6 @@ export function writeBerthConfig(settings: DaemonSettings, metricsPort: number):
     server: { socket: settings.socket },
     log: { format: 'json' },
     metrics: { address: `127.0.0.1:${metricsPort}` },
-    runtime: { container_log_dir: join(settings.rootDir, 'logs') },
     network: {
       cni_config_dir: settings.cniConfDir,
       cni_plugin_dirs: [cniPluginDir],
@@ -67,8 +66,6 @@ export function writeBerthConfig(settings: DaemonSettings, metricsPort: number):
       netns_dir: netnsDir,
     },
     images: { registry_config_dirs: [settings.registryHostsDir] },
-    // containerd reads figures at every call, so Berth must do no less.
-    stats: { period_ms: 0 },
   };
   // Every value here is written alike in JSON and TOML.
   const lines = Object.entries(tables).flatMap(([table, keys]) => [
