@@ -252,6 +252,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
   const mappedLayers = new MappedLayers({ paths, layersRoot: rootDir });
   const imageVolumes = new ImageVolumes({ images, snapshotter, mappedLayers, paths });
   const { seccompProfile } = config.runtime;
+  const defaultSeccompProfile = seccompProfile === '' ? undefined : readFileSync(seccompProfile, 'utf8');
   const containers = new CrunContainers({
     sandboxes: sandboxRecords,
     containers: containerRecords,
@@ -266,7 +267,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     conmonPath,
     nodeHostname,
     defaultPidsLimit: config.runtime.pidsLimit,
-    defaultSeccompProfile: seccompProfile === '' ? undefined : readFileSync(seccompProfile, 'utf8'),
+    defaultSeccompProfile,
     announcer,
     execDrainMs: config.runtime.execDrainMs,
     log,
@@ -278,7 +279,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     network,
     handlers,
     paths,
-    pidInit: new PidInit({ paths, exits, host, conmonPath, initPath }),
+    pidInit: new PidInit({ paths, exits, host, conmonPath, initPath, defaultSeccompProfile }),
     imageVolumes,
     mappedLayers,
     announcer,

@@ -6,7 +6,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { abortError, RuntimeError } from '#base/errors.ts';
 import { collect, describeStatus, type Launched, launch, type RunResult, run, succeeded } from './launch.ts';
-import { bindMount, listMounts, MS_PRIVATE, setPropagation, unmountAll } from './mount.ts';
+import { bindMount, coveringMount, listMounts, MS_PRIVATE, setPropagation, unmountAll } from './mount.ts';
 
 export { isNamespacePin } from './mount.ts';
 
@@ -177,11 +177,15 @@ export function unpinNamespace(path: string): void {
 }
 
 /**
- * Makes `directory` a mount of its own with private propagation. Pins are mounts: on a host whose root is shared they
- * would otherwise be copied into every other mount namespace and keep the namespaces alive there.
+ * Keeps mounts below `directory` to this mount namespace: where they would be shared it becomes a mount of its own, and
+ * private. Pins are mounts: on a host whose root is shared they would otherwise be copied into every other mount namespace
+ * and keep the namespaces alive there.
  */
 export function ensurePrivateMount(directory: string): void {
   mkdirSync(directory, { recursive: true });
-  if (!listMounts().some((mount) => mount.mountPoint === directory)) bindMount(directory, directory);
+  const mounts = listMounts();
+  const cover = coveringMount(directory, mounts);
+  if (!cover?.optional.some((field) => field.startsWith('shared:'))) return;
+  if (cover.mountPoint !== directory) bindMount(directory, directory);
   setPropagation(directory, MS_PRIVATE);
 }

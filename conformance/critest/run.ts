@@ -45,6 +45,7 @@ import {
   runtimePackages,
 } from '../setup.ts';
 import { ensureTools, type Tools } from '../tools/build.ts';
+import { ensureNewerCrun } from '../tools/newer-crun.ts';
 import { findLeftovers, formatLeftovers, removeLeftovers } from './leftovers.ts';
 import {
   formatResults,
@@ -128,10 +129,24 @@ interface ServerRun extends Run {
   readonly registry: FixtureRegistry;
 }
 
+/** Pods with user namespaces need crun 1.9: where the installed one is older, Debian 13's serves as a second handler. */
+async function findNewerCrun(): Promise<string | undefined> {
+  const printed = await runCommand('crun', ['--version']);
+  const [, major, minor] = /(\d+)\.(\d+)/.exec(printed) ?? [];
+  const isNewEnough = Number(major) > 1 || (Number(major) === 1 && Number(minor) >= 9);
+  return isNewEnough ? undefined : ensureNewerCrun();
+}
+
 /** Starts the server, runs the suite, ends the server and looks for leftovers. Resolves with whether all was well. */
 async function runWithServer(kind: ServerKind, run: ServerRun): Promise<boolean> {
   const network = makeTestNetwork(run.workDir);
-  const paths = { dir: run.workDir, cniConfDir: network.confDir, registryHostsDir: run.registry.hostsDir };
+  const newerCrun = kind === 'berth' ? await findNewerCrun() : undefined;
+  const paths = {
+    dir: run.workDir,
+    cniConfDir: network.confDir,
+    registryHostsDir: run.registry.hostsDir,
+    ...(newerCrun === undefined ? {} : { newerCrun }),
+  };
   const server = await startServer(kind, paths, run.values.oci);
   let isClean = false;
   try {

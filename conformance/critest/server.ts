@@ -14,6 +14,8 @@ export interface ServerPaths {
   readonly dir: string;
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
+  /** A crun that can do what the installed one is too old for, as a second handler; absent: none is needed. */
+  readonly newerCrun?: string;
 }
 
 export interface Server {
@@ -35,16 +37,28 @@ export const sandboxImage = 'registry.k8s.io/pause:3.10';
 export function writeBerthConfig(paths: ServerPaths): string {
   const file = join(paths.dir, 'berth.toml');
   const settings = {
-    socket: join(paths.dir, 'berth.sock'),
-    root_dir: join(paths.dir, 'root'),
-    state_dir: join(paths.dir, 'state'),
-    sandbox_image: sandboxImage,
-    registry_hosts_dir: paths.registryHostsDir,
-    cni_conf_dir: paths.cniConfDir,
-    cni_plugin_dirs: [cniPluginDir],
+    daemon: { root_dir: join(paths.dir, 'root'), state_dir: join(paths.dir, 'state') },
+    server: { socket: join(paths.dir, 'berth.sock') },
+    metrics: { address: '' },
+    log: { level: 'debug' },
+    network: {
+      cni_config_dir: paths.cniConfDir,
+      cni_plugin_dirs: [cniPluginDir],
+      cni_cache_dir: join(paths.dir, 'cni'),
+    },
+    images: { registry_config_dirs: [paths.registryHostsDir] },
+    ...(paths.newerCrun === undefined
+      ? {}
+      : {
+          'handlers.crun': { type: 'crun' },
+          'handlers.newer-crun': { type: 'crun', path: paths.newerCrun },
+        }),
   };
   // Every value here is written alike in JSON and TOML.
-  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+  const lines = Object.entries(settings).flatMap(([section, keys]) => [
+    `[${section}]\n`,
+    ...Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`),
+  ]);
   writeFileSync(file, lines.join(''));
   return file;
 }

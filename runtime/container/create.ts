@@ -2,7 +2,7 @@
  * CreateContainer as a list of steps, each with its undo. The record is `creating` before the first effect and `created`
  * after the last one.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -23,6 +23,7 @@ import type { RecordStore } from '../record-store.ts';
 import type { ImageVolumes } from '../sandbox/image-volumes.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { type MappedLayers, rootOwner } from '../sandbox/user-namespace.ts';
+import { readSeccompProfile } from '../seccomp-profile.ts';
 import { buildContainerSpec } from '../spec/container-spec.ts';
 import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
@@ -302,28 +303,12 @@ export class ContainerCreator {
       user,
       mounts,
       devices: config.security.isPrivileged ? [...listHostDevices(), ...requestedDevices] : requestedDevices,
-      localhostSeccompProfile: this.#readSeccompProfile(config),
+      localhostSeccompProfile: readSeccompProfile(config.security, this.#options.defaultSeccompProfile),
       targetPidnsPath: this.#targetPidNamespace(record),
       hostname: sandbox.utsnsPath === '' ? nodeHostname : sandbox.config.hostname || nodeHostname,
       defaultPidsLimit,
       ...(host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
-  }
-
-  #readSeccompProfile(config: ContainerConfig): string | undefined {
-    const profile = config.security.seccomp;
-    if (config.security.isPrivileged) return undefined;
-    if (profile?.type === 'runtimeDefault') return this.#options.defaultSeccompProfile;
-    if (profile?.type !== 'localhost') return undefined;
-    try {
-      return readFileSync(profile.localhostRef, 'utf8');
-    } catch (error) {
-      throw new RuntimeError(
-        'InvalidArgument',
-        `seccomp profile ${profile.localhostRef}: ${messageOf(error)}`,
-        { cause: error },
-      );
-    }
   }
 
   #targetPidNamespace(record: ContainerRecord): string {

@@ -79,6 +79,14 @@ export interface HostDevice {
   readonly access: string;
 }
 
+/** Of a stat's rdev, by glibc's encoding of dev_t (gnu_dev_major, gnu_dev_minor). */
+export function deviceNumber(rdev: number): { major: number; minor: number } {
+  return {
+    major: Math.floor(rdev / 256) % 4096,
+    minor: (rdev % 256) + Math.floor(rdev / 1_048_576) * 256,
+  };
+}
+
 function deviceAt(hostPath: string, containerPath: string, access: string): HostDevice | undefined {
   const stat = statSync(hostPath);
   if (!stat.isCharacterDevice() && !stat.isBlockDevice()) return undefined;
@@ -86,9 +94,7 @@ function deviceAt(hostPath: string, containerPath: string, access: string): Host
     device: {
       path: containerPath,
       type: stat.isBlockDevice() ? 'b' : 'c',
-      // glibc's dev_t encoding (gnu_dev_major, gnu_dev_minor)
-      major: Math.floor(stat.rdev / 256) % 4096,
-      minor: (stat.rdev % 256) + Math.floor(stat.rdev / 1_048_576) * 256,
+      ...deviceNumber(stat.rdev),
       fileMode: stat.mode & 0o7777,
       uid: stat.uid,
       gid: stat.gid,

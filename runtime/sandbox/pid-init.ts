@@ -12,6 +12,7 @@ import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import type { RuntimePaths } from '../paths.ts';
+import { readSeccompProfile } from '../seccomp-profile.ts';
 import type { HostFacts } from '../spec/inputs.ts';
 import { buildSandboxInitSpec } from '../spec/sandbox-init-spec.ts';
 import type { SandboxRecord } from './record.ts';
@@ -23,6 +24,7 @@ export interface PidInitOptions {
   readonly conmonPath: string;
   /** '' when catatonit is not installed. */
   readonly initPath: string;
+  readonly defaultSeccompProfile: string | undefined;
 }
 
 export interface StartedInit {
@@ -59,7 +61,10 @@ export class PidInit {
         utsnsPath: sandbox.utsnsPath,
         usernsPath: sandbox.usernsPath,
       },
-      localhostSeccompProfile: undefined,
+      localhostSeccompProfile: readSeccompProfile(
+        sandbox.config.security,
+        this.#options.defaultSeccompProfile,
+      ),
       ...(this.#options.host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });

@@ -39,7 +39,12 @@ export function containerMounts(input: MountsInput): OciMount[] {
   const base = baseMounts(input).filter(
     ({ destination }) => !replaced.has(destination) && !isBelowReplaced(destination, replaced),
   );
-  return [...base, ...requested].sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
+  return inMountOrder([...base, ...requested]);
+}
+
+/** Parents before children, the order otherwise kept. */
+export function inMountOrder(mounts: readonly OciMount[]): OciMount[] {
+  return [...mounts].sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
 }
 
 /** The spec's rootfsPropagation: events must be let through to the mounts that want them (mount_namespaces(7)). */
@@ -190,7 +195,7 @@ function accessOption(mount: ResolvedMount, host: MountsInput['host']): 'ro' | '
 }
 
 /** Absolute, without `.`, `..`, doubled or trailing slashes. */
-function cleanPath(path: string): string {
+export function cleanPath(path: string): string {
   const joined = posix.join('/', path);
   return joined.length > 1 && joined.endsWith('/') ? joined.slice(0, -1) : joined;
 }
