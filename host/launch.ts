@@ -100,7 +100,8 @@ const unclaimedForMs = 30_000;
 let isSubreaper = false;
 let isListening = false;
 
-function decodeStatus(status: number): ExitStatus {
+/** How a process ended, from the status word of wait(2). */
+export function decodeStatus(status: number): ExitStatus {
   const signal = status & 0x7f;
   return signal === 0 ? { type: 'exited', code: (status >> 8) & 0xff } : { type: 'signaled', signal };
 }

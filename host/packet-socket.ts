@@ -6,6 +6,7 @@
 import { Socket } from 'node:net';
 import { RuntimeError } from '#base/errors.ts';
 import { checked, close, libc, O_CLOEXEC } from './libc.ts';
+import { openPipeHandle } from './pipe-handle.ts';
 
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
@@ -13,21 +14,6 @@ const sunPathBytes = 108;
 
 const socketRaw = libc.func('int socket(int domain, int type, int protocol)');
 const connectRaw = libc.func('int connect(int fd, const void *address, uint length)');
-
-interface PipeBinding {
-  readonly Pipe: new (type: number) => { open(fd: number): number | undefined };
-  readonly constants: { readonly SOCKET: number };
-}
-
-function pipeBinding(): PipeBinding {
-  const binding = (process as unknown as { binding?: (name: string) => PipeBinding }).binding?.('pipe_wrap');
-  if (!binding)
-    throw new RuntimeError(
-      'Unimplemented',
-      'this Node has no pipe handles to give: attaching is not possible',
-    );
-  return binding;
-}
 
 /** Connects; each 'data' event of the socket is one packet. Throws SystemCallError (ENOENT, ECONNREFUSED: the monitor is gone). */
 export function connectPacketSocket(path: string): Socket {
@@ -39,9 +25,7 @@ export function connectPacketSocket(path: string): Socket {
   const fd = checked(socketRaw(AF_UNIX, SOCK_SEQPACKET | O_CLOEXEC, 0), 'socket', 'AF_UNIX');
   try {
     checked(connectRaw(fd, address, address.length), 'connect', path);
-    const { Pipe, constants } = pipeBinding();
-    const handle = new Pipe(constants.SOCKET);
-    handle.open(fd);
+    const handle = openPipeHandle(fd);
     return new Socket({ handle, readable: true, writable: true } as unknown as ConstructorParameters<
       typeof Socket
     >[0]);

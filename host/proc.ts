@@ -1,6 +1,6 @@
 /** Processes as the kernel shows them in /proc (proc(5)). */
 import { readdirSync, readFileSync } from 'node:fs';
-import { sendSignal } from './launch.ts';
+import { decodeStatus, type ExitStatus, sendSignal } from './launch.ts';
 
 /** A process: its pid and its start time in clock ticks since boot, so that a recycled pid is never mistaken for it. */
 export interface ProcessIdentity {
@@ -16,6 +16,25 @@ function statFields(pid: number): string[] | undefined {
   } catch {
     return undefined; // no such process
   }
+}
+
+/** When the process started, in clock ticks since boot; also of a zombie. Undefined if there is none. */
+export function startTimeOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  return fields && Number(fields[19]);
+}
+
+/** How a process ended that nobody has reaped yet; undefined if it runs or is gone. Another user's is not told (proc(5), exit_code). */
+export function readExitStatus(identity: ProcessIdentity): ExitStatus | undefined {
+  const fields = statFields(identity.pid);
+  if (fields?.[0] !== 'Z' || Number(fields[19]) !== identity.startTime) return undefined;
+  return decodeStatus(Number(fields[49]));
+}
+
+/** The pid of the parent; undefined if there is no such process. */
+export function parentOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  return fields && Number(fields[1]);
 }
 
 /** The identity of a running process; undefined if there is none, or only a zombie of it. */
@@ -56,4 +75,43 @@ export function listDescendants(pid: number): number[] {
 /** Signals exactly this process; false if it is gone. */
 export function signalProcess(identity: ProcessIdentity, signal: number): boolean {
   return isRunning(identity) && sendSignal(identity.pid, signal);
+}
+
+/** The command line of a process, its arguments one by one; empty for a kernel thread and for one that is gone. */
+export function readCommandLine(pid: number): string[] {
+  return readWords(`/proc/${pid}/cmdline`);
+}
+
+function readWords(path: string): string[] {
+  try {
+    const text = readFileSync(path, 'latin1');
+    return text === '' ? [] : text.replace(/\0$/, '').split('\0');
+  } catch {
+    return []; // gone, or about to be
+  }
+}
+
+export interface ProgramProcess extends ProcessIdentity {
+  readonly command: readonly string[];
+  /** `NAME=value` entries; empty unless they were asked for. */
+  readonly environment: readonly string[];
+}
+
+/**
+ * Running processes whose program, as they were started (argv[0]), `isProgram` accepts. Programs that run from a sealed copy
+ * of themselves, as OCI runtimes do, keep that name but no /proc/PID/exe.
+ */
+export function listProcessesOf(
+  isProgram: (path: string) => boolean,
+  options: { readonly withEnvironment?: boolean } = {},
+): ProgramProcess[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) return [];
+    const command = readCommandLine(pid);
+    if (command.length === 0 || !isProgram(command[0]!)) return [];
+    const identity = findProcess(pid);
+    const environment = options.withEnvironment ? readWords(`/proc/${pid}/environ`) : [];
+    return identity ? [{ ...identity, command, environment }] : [];
+  });
 }
