@@ -42,15 +42,16 @@ export function listOf(fields: Fields, key: string, where: string): readonly unk
 }
 
 export function textsOf(fields: Fields, key: string, where: string): readonly string[] {
-  const values = listOf(fields, key, where);
-  return values.map((value, index) => textOf({ [key]: value }, key, `${where}[${index}]`));
+  const entries = Object.fromEntries(listOf(fields, key, where).entries());
+  return Object.keys(entries).map((index) => textOf(entries, index, `${where}.${key}`));
 }
 
 /** `NAME=value` each. */
 export function environmentOf(fields: Fields, key: string, where: string): readonly string[] {
   const entries = textsOf(fields, key, where);
   for (const entry of entries)
-    if (entry.indexOf('=') <= 0) throw new Error(`${where}.${key} holds ${JSON.stringify(entry)}, not NAME=value`);
+    if (entry.indexOf('=') <= 0)
+      throw new Error(`${where}.${key} holds ${JSON.stringify(entry)}, not NAME=value`);
   return entries;
 }
 

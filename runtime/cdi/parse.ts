@@ -65,7 +65,8 @@ class Parser {
       const where = `devices[${index}]`;
       const fields = fieldsOf(entry, where, ['name', 'annotations', 'containerEdits']);
       const name = requiredText(fields, 'name', where);
-      if (!deviceNamePattern.test(name)) throw new Error(`${where}.name ${JSON.stringify(name)} is not valid`);
+      if (!deviceNamePattern.test(name))
+        throw new Error(`${where}.name ${JSON.stringify(name)} is not valid`);
       if (devices.has(name)) throw new Error(`device ${name} is defined twice`);
       if (/^\d/.test(name)) this.#uses('a device name that starts with a digit', '0.5.0');
       this.#checkAnnotations(fields, where);

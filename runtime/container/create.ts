@@ -15,6 +15,7 @@ import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
+import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
@@ -27,6 +28,7 @@ import { readSeccompProfile } from '../seccomp-profile.ts';
 import { buildContainerSpec } from '../spec/container-spec.ts';
 import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
+import { mergeResources } from '../spec/resources.ts';
 import { resolveStopSignal } from '../spec/stop-signal.ts';
 import { resolveUser } from '../spec/user.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
@@ -52,6 +54,7 @@ export interface CreatorOptions {
   readonly nodeHostname: string;
   readonly defaultPidsLimit: number;
   readonly defaultSeccompProfile: string | undefined;
+  readonly hooks: LifecycleHooks;
   readonly log: Log;
 }
 
@@ -148,10 +151,9 @@ export class ContainerCreator {
     undo: UndoList,
     signal: AbortSignal,
   ): Promise<Created> {
-    const { paths, snapshotter, exits, containers } = this.#options;
-    const { id, config } = record;
-    const bundle = paths.bundle(id);
-    undo.add('remove the bundle', () => rmSync(bundle, { recursive: true, force: true }));
+    const { paths, snapshotter } = this.#options;
+    const { id } = record;
+    undo.add('remove the bundle', () => rmSync(paths.bundle(id), { recursive: true, force: true }));
     mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 });
     undo.add('remove the snapshot', () => snapshotter.remove(id));
     const snapshot = await step('create-container/prepare-snapshot', () =>
@@ -160,7 +162,7 @@ export class ContainerCreator {
     throwIfAborted(signal, `creating container ${id}`);
     undo.add('unmount the root file system', () => unmountAll(paths.rootfs(id)));
     await step('create-container/mount-root', () =>
-      performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), paths.rootfs(id)),
+      performMount(this.#options.mappedLayers.translate(sandbox, snapshot), paths.rootfs(id)),
     );
     const user = await step('create-container/prepare-root', () => this.#prepareRoot(record, sandbox, image));
     undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
@@ -168,6 +170,50 @@ export class ContainerCreator {
       this.#resolveMounts(record, sandbox, image, signal),
     );
     const spec = this.#buildSpec(record, sandbox, image, user, mounts);
+    const created = await this.#launch(record, sandbox, handler, spec, undo, signal);
+    undo.commit();
+    return created;
+  }
+
+  /** Lets the hooks have the last word on the spec, makes the container of it and records that. */
+  async #launch(
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    handler: CliRuntime,
+    built: OciSpec,
+    undo: UndoList,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const { hooks } = this.#options;
+    undo.add('tell of its end', () =>
+      hooks.during(async () => {
+        await hooks.containerStopped(record);
+        await hooks.removeContainer(record);
+      }),
+    );
+    return hooks.during(async () => {
+      const { spec, changedResources } = await hooks.createContainer(sandbox, record, built);
+      const adjusted =
+        changedResources === undefined
+          ? record
+          : { ...record, resources: mergeResources(record.resources, changedResources) };
+      const created = await this.#createInRuntime(adjusted, sandbox, handler, spec, undo, signal);
+      await hooks.containerCreated(created.record);
+      return created;
+    });
+  }
+
+  async #createInRuntime(
+    record: ContainerRecord,
+    sandbox: SandboxRecord,
+    handler: CliRuntime,
+    spec: OciSpec,
+    undo: UndoList,
+    signal: AbortSignal,
+  ): Promise<Created> {
+    const { paths, exits, containers } = this.#options;
+    const { id, config } = record;
+    const bundle = paths.bundle(id);
     await step('create-container/write-bundle', () => {
       writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.#seccompFilters.apply(spec, handler)), {
         mode: 0o600,
@@ -200,17 +246,17 @@ export class ContainerCreator {
     );
     throwIfAborted(signal, `creating container ${id}`);
     this.#seccompFilters.learn(spec, handler, id);
+    const { user } = spec.process;
     const created = await step('create-container/record-created', () =>
       containers.put({
         ...record,
         state: 'created',
-        user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+        user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids ?? [] },
         process: started.container,
         monitor: started.monitor,
         cgroupsPath: spec.linux.cgroupsPath,
       }),
     );
-    undo.commit();
     return { record: created, monitorExited: started.monitorExited };
   }
 

@@ -19,6 +19,7 @@ import { isRunning, signalProcess } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
+import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
 import type { ExitFile } from '../monitor/exit-files.ts';
 import type { RecordStore } from '../record-store.ts';
@@ -66,6 +67,8 @@ export class CrunContainers implements ContainerManager {
   readonly #released = new Set<ContainerId>();
   /** What is given back after an exit (runtime state, cgroup, mount), under way; remove waits for it. */
   readonly #releases = new Map<ContainerId, Promise<void>>();
+  /** Exits that the hooks are being told of; stop and remove wait for it. */
+  readonly #stopNotices = new Map<ContainerId, Promise<void>>();
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -203,22 +206,30 @@ export class CrunContainers implements ContainerManager {
       const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
       if (sandbox.state !== 'ready')
         throw new RuntimeError('FailedPrecondition', `sandbox ${sandbox.id} of container ${id} is not ready`);
-      try {
-        await step('start-container/oci-start', () => this.#options.handlers.get(record.handler).start(id));
-      } catch (error) {
-        this.#recordExit(id, {
-          exitCode: startFailedCode,
-          atNs: nowNs(),
-          reason: 'StartError',
-          message: messageOf(error),
-        });
-        throw error;
-      }
-      await step('start-container/record-running', () =>
-        this.#containers.update(id, { state: 'running', startedAtNs: nowNs() }),
-      );
-      this.#options.announcer.announce('started', id, record.sandboxId);
+      await this.#options.hooks.during(() => this.#startCreated(record));
     });
+  }
+
+  async #startCreated(record: ContainerRecord): Promise<void> {
+    const { hooks, handlers, announcer } = this.#options;
+    const { id } = record;
+    try {
+      await hooks.startContainer(record);
+      await step('start-container/oci-start', () => handlers.get(record.handler).start(id));
+    } catch (error) {
+      this.#recordExit(id, {
+        exitCode: startFailedCode,
+        atNs: nowNs(),
+        reason: 'StartError',
+        message: messageOf(error),
+      });
+      throw error;
+    }
+    const running = await step('start-container/record-running', () =>
+      this.#containers.update(id, { state: 'running', startedAtNs: nowNs() }),
+    );
+    announcer.announce('started', id, record.sandboxId);
+    await hooks.containerStarted(running);
   }
 
   async stop(idOrPrefix: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
@@ -252,6 +263,7 @@ export class CrunContainers implements ContainerManager {
       exited.finally(() => this.#stops.delete(id));
     }
     await task.request(timeoutMs, signal);
+    await this.#stopNotices.get(id);
   }
 
   /** A signal that cannot be sent is logged: the deadline, or the next kill, follows anyway. */
@@ -376,7 +388,7 @@ export class CrunContainers implements ContainerManager {
   ): void {
     const record = this.#containers.getExact(id);
     if (record.state === 'exited') return;
-    this.#containers.put({
+    const exited = this.#containers.put({
       ...record,
       state: 'exited',
       exitCode: exit.exitCode,
@@ -389,6 +401,11 @@ export class CrunContainers implements ContainerManager {
       'container exited',
     );
     this.#options.announcer.announce('stopped', id, record.sandboxId);
+    const { hooks } = this.#options;
+    const notice = hooks
+      .during(() => hooks.containerStopped(exited))
+      .finally(() => this.#stopNotices.delete(id));
+    this.#stopNotices.set(id, notice);
     this.#exitWatch(id).resolve();
     this.#exitWatches.delete(id);
     const release = this.#release(id).finally(() => {
@@ -420,7 +437,7 @@ export class CrunContainers implements ContainerManager {
     if (!found || found.state === 'creating') return;
     const { id } = found;
     await this.kill(id, signal);
-    await this.#releases.get(id);
+    await Promise.all([this.#releases.get(id), this.#stopNotices.get(id)]);
     await this.#lock.run(`remove ${id}`, async () => {
       const record = this.#containers.findExact(id);
       if (!record) return;
@@ -428,8 +445,12 @@ export class CrunContainers implements ContainerManager {
         await step('remove-container/record-removing', () =>
           this.#containers.update(id, { isRemoving: true }),
         );
-      await this.dismantle(id, record.handler, this.#released.has(id));
-      await step('remove-container/forget', () => this.#containers.remove(id));
+      const { hooks } = this.#options;
+      await hooks.during(async () => {
+        await hooks.removeContainer(record);
+        await this.dismantle(id, record.handler, this.#released.has(id));
+        await step('remove-container/forget', () => this.#containers.remove(id));
+      });
       this.#released.delete(id);
       this.#options.announcer.announce('deleted', id, record.sandboxId);
     });
@@ -460,12 +481,34 @@ export class CrunContainers implements ContainerManager {
     await this.#lock.run(id, async () => {
       const record = this.#containers.getExact(id);
       if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `container ${id} is being removed`);
-      const merged = mergeResources(record.resources, resources);
-      if (record.state === 'created' || record.state === 'running')
-        await this.#options.handlers
-          .get(record.handler)
-          .update(id, toOciResources(resources, this.#options.host), signal);
-      this.#containers.update(id, { resources: merged });
+      const wanted = { resources, oci: toOciResources(resources, this.#options.host) };
+      if (record.state !== 'created' && record.state !== 'running') {
+        this.#containers.update(id, { resources: mergeResources(record.resources, resources) });
+        return;
+      }
+      const { hooks } = this.#options;
+      await hooks.during(async () => {
+        await this.adjustResources(id, await hooks.updateContainer(record, wanted), signal);
+        await hooks.containerUpdated(this.#containers.getExact(id));
+      });
+    });
+  }
+
+  /**
+   * Changes limits of a container that has a process, without the lock of its lifecycle: hooks ask for it while that is
+   * held for them. Throws NotFound, FailedPrecondition, and Internal with the OCI runtime's words.
+   */
+  async adjustResources(id: ContainerId, limits: Limits, signal?: AbortSignal): Promise<void> {
+    await this.#lock.run(`limits ${id}`, async () => {
+      const { state, handler } = this.#containers.getExact(id);
+      if (state !== 'created' && state !== 'running')
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} is ${state}; its limits cannot be changed`,
+        );
+      await this.#options.handlers.get(handler).update(id, limits.oci, signal);
+      const { resources } = this.#containers.getExact(id);
+      this.#containers.update(id, { resources: mergeResources(resources, limits.resources) });
     });
   }
 

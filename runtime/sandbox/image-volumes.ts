@@ -71,7 +71,7 @@ export class ImageVolumes {
     try {
       mkdirSync(target, { recursive: true, mode: 0o711 });
       const snapshot = await this.#options.snapshotter.view(volumeKey(sandbox.id, name), image.chainId);
-      performMount(this.#options.mappedLayers.translate(sandbox, snapshot.mount), target);
+      performMount(this.#options.mappedLayers.translate(sandbox, snapshot), target);
     } catch (error) {
       throw failed(`mounting image ${image.id} for sandbox ${sandbox.id}: ${messageOf(error)}`, error);
     }

@@ -18,6 +18,7 @@ import type { Announcer } from '../announcer.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { SandboxManager } from '../contract.ts';
 import type { HandlerTable } from '../handlers.ts';
+import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
 import { checkSandboxNamespaces } from '../spec/namespaces.ts';
@@ -39,6 +40,7 @@ export interface SandboxManagerOptions {
   readonly imageVolumes: ImageVolumes;
   readonly mappedLayers: MappedLayers;
   readonly announcer: Announcer;
+  readonly hooks: LifecycleHooks;
   readonly programs: PinPrograms;
   readonly nodeHostname: string;
   /** Throws InvalidArgument for a cgroup parent that the driver cannot take. */
@@ -166,7 +168,7 @@ export class PinnedSandboxes implements SandboxManager {
         init.monitorExited.then(() => this.#onInitExit(id));
       }
       throwIfAborted(signal, `running sandbox ${id}`);
-      record = await step('run-sandbox/record-ready', () => this.#sandboxes.update(id, { state: 'ready' }));
+      record = await this.#makeReady(record, undo);
     } catch (error) {
       await this.#giveUp(record, undo, error);
       throw error;
@@ -175,6 +177,21 @@ export class PinnedSandboxes implements SandboxManager {
     announcer.announce('created', id, id);
     announcer.announce('started', id, id);
     return id;
+  }
+
+  /** Lets the hooks have their say and records that the sandbox is ready. */
+  #makeReady(record: SandboxRecord, undo: UndoList): Promise<SandboxRecord> {
+    const { hooks } = this.#options;
+    undo.add('tell of its end', () =>
+      hooks.during(async () => {
+        await hooks.sandboxStopped(record);
+        await hooks.removeSandbox(record);
+      }),
+    );
+    return hooks.during(async () => {
+      await hooks.runSandbox(record);
+      return step('run-sandbox/record-ready', () => this.#sandboxes.update(record.id, { state: 'ready' }));
+    });
   }
 
   /** Undoes a failed creation; what could not be undone stays as a sandbox that is not ready, for Stop and Remove to finish. */
@@ -262,7 +279,8 @@ export class PinnedSandboxes implements SandboxManager {
   async #stopLocked(id: SandboxId, signal: AbortSignal): Promise<void> {
     const record = this.#sandboxes.findExact(id);
     if (!record) return;
-    const { containers, network, pidInit, handlers, paths, imageVolumes, mappedLayers } = this.#options;
+    const { containers, network, pidInit, handlers, paths, imageVolumes, mappedLayers, hooks } =
+      this.#options;
     // First the state, so that nothing new starts in it; the announcement comes with it.
     const before = record.state;
     await step('stop-sandbox/record', () => this.#markNotReady(id));
@@ -275,6 +293,7 @@ export class PinnedSandboxes implements SandboxManager {
       ),
     );
     throwIfAborted(signal, `stopping sandbox ${id}`);
+    await hooks.during(() => hooks.sandboxStopped(this.#sandboxes.findExact(id) ?? record));
     if (record.netnsPath !== '')
       await step('stop-sandbox/detach-network', () => network.detach(id, record.netnsPath));
     await step('stop-sandbox/remove-init', () =>
@@ -297,7 +316,7 @@ export class PinnedSandboxes implements SandboxManager {
       if (!this.#sandboxes.findExact(id)) return;
       await step('remove-sandbox/record-removing', () => this.#sandboxes.update(id, { isRemoving: true }));
       await this.#stopLocked(id, signal);
-      const { containers, announcer, paths } = this.#options;
+      const { containers, announcer, paths, hooks } = this.#options;
       await step('remove-sandbox/remove-containers', async () =>
         throwFirst(
           await Promise.allSettled(
@@ -306,7 +325,10 @@ export class PinnedSandboxes implements SandboxManager {
         ),
       );
       await step('remove-sandbox/remove-files', () => removeSandboxFiles(paths.sandbox(id)));
-      await step('remove-sandbox/forget', () => this.#sandboxes.remove(id));
+      await hooks.during(async () => {
+        await hooks.removeSandbox(this.#sandboxes.getExact(id));
+        await step('remove-sandbox/forget', () => this.#sandboxes.remove(id));
+      });
       announcer.announce('deleted', id, id);
       this.#log.info({ sandboxId: id }, 'sandbox removed');
     });
@@ -317,13 +339,19 @@ export class PinnedSandboxes implements SandboxManager {
     overhead: LinuxResources | undefined,
     resources: LinuxResources | undefined,
   ): Promise<void> {
-    const record = this.get(idOrPrefix);
-    this.#sandboxes.update(record.id, {
-      config: {
-        ...record.config,
-        overhead: overhead ?? record.config.overhead,
-        resources: resources ?? record.config.resources,
-      },
+    const { id } = this.get(idOrPrefix);
+    const { hooks } = this.#options;
+    await hooks.during(async () => {
+      await hooks.updateSandbox(this.#sandboxes.getExact(id), overhead, resources);
+      const { config } = this.#sandboxes.getExact(id);
+      const updated = this.#sandboxes.update(id, {
+        config: {
+          ...config,
+          overhead: overhead ?? config.overhead,
+          resources: resources ?? config.resources,
+        },
+      });
+      await hooks.sandboxUpdated(updated);
     });
   }
 

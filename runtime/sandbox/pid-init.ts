@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import type { ExitStatus } from '#host/launch.ts';
+import { MS_NODEV, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
 import { isRunning, type ProcessIdentity, signalProcess } from '#host/proc.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
@@ -16,6 +17,7 @@ import { readSeccompProfile } from '../seccomp-profile.ts';
 import type { HostFacts } from '../spec/inputs.ts';
 import { buildSandboxInitSpec } from '../spec/sandbox-init-spec.ts';
 import type { SandboxRecord } from './record.ts';
+import { rootOwner } from './user-namespace.ts';
 
 export interface PidInitOptions {
   readonly paths: RuntimePaths;
@@ -49,6 +51,17 @@ export class PidInit {
       );
     const bundle = paths.bundle(sandbox.id);
     mkdirSync(paths.rootfs(sandbox.id), { recursive: true, mode: 0o711 });
+    if (sandbox.usernsPath !== '') {
+      // The runtime works as the pod's root then, who may change the propagation of a mount of ours, not of the node's.
+      const { uid, gid } = rootOwner(sandbox.config);
+      const spec = {
+        type: 'tmpfs',
+        source: 'init',
+        flags: MS_NOSUID | MS_NODEV,
+        data: `size=64k,mode=755,uid=${uid},gid=${gid}`,
+      };
+      performMount(spec, paths.rootfs(sandbox.id));
+    }
     const spec = buildSandboxInitSpec({
       sandboxId: sandbox.id,
       config: sandbox.config,
@@ -93,6 +106,7 @@ export class PidInit {
     const { paths, exits } = this.#options;
     if (init && isRunning(init)) signalProcess(init, 9);
     if (existsSync(paths.bundle(sandboxId))) await handler.remove(sandboxId);
+    unmountAll(paths.rootfs(sandboxId));
     rmSync(paths.bundle(sandboxId), { recursive: true, force: true });
     rmSync(join(paths.sockets, sandboxId), { force: true });
     exits.remove(sandboxId);

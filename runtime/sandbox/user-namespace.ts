@@ -2,11 +2,12 @@
  * User namespaces of pods (CRI UserNamespace, Kubernetes KEP-127): ids inside are shifted outside. Files on disk keep
  * their owners; the layers are seen through one idmapped mount per pod.
  */
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { chownSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, RuntimeError } from '#base/errors.ts';
 import { idmapMount } from '#host/idmap.ts';
 import { listMounts, type MountSpec, unmountAll } from '#host/mount.ts';
+import type { Snapshot } from '#images/contract.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { SandboxConfig } from './config.ts';
@@ -47,16 +48,28 @@ export class MappedLayers {
     return join(this.#paths.roots.state, 'm', sandboxId.slice(0, 16));
   }
 
-  /** `mount` as the pod's user namespace sees it; unchanged for a pod without one. Makes the idmapped mount on first use. */
-  translate(sandbox: SandboxRecord, mount: MountSpec): MountSpec {
+  /**
+   * The mount of `snapshot` as the pod's user namespace sees it; unchanged for a pod without one. Makes the idmapped mount on
+   * first use. Only layers are seen through it: overlayfs makes its own files as the host's root, whom the mapping does not
+   * know, so the writable directory belongs to the pod's root on disk.
+   */
+  translate(sandbox: SandboxRecord, snapshot: Snapshot): MountSpec {
+    const { mount, upperDir } = snapshot;
     if (sandbox.usernsPath === '') return mount;
     const point = this.#mountPoint(sandbox.id);
     if (!listMounts().some((entry) => entry.mountPoint === point)) {
       mkdirSync(point, { recursive: true, mode: 0o711 });
       idmapMount(this.#layersRoot, point, sandbox.usernsPath);
     }
+    if (upperDir !== undefined) {
+      const { uid, gid } = rootOwner(sandbox.config);
+      chownSync(upperDir, uid, gid);
+    }
     const replace = (text: string) => text.replaceAll(`${this.#layersRoot}/`, `${point}/`);
-    return { ...mount, source: replace(mount.source), data: replace(mount.data) };
+    const options = mount.data
+      .split(',')
+      .map((option) => (option.startsWith('lowerdir=') ? replace(option) : option));
+    return { ...mount, source: replace(mount.source), data: options.join(',') };
   }
 
   /** Idempotent. */
