@@ -24,6 +24,7 @@ import type { ContainerRecord } from '#runtime/container/record.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { HandlerTable } from '#runtime/handlers.ts';
 import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
+import { noHooks } from '#runtime/lifecycle-hooks.ts';
 import { ExitFiles } from '#runtime/monitor/exit-files.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
@@ -269,6 +270,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     defaultPidsLimit: config.runtime.pidsLimit,
     defaultSeccompProfile,
     announcer,
+    hooks: noHooks,
     execDrainMs: config.runtime.execDrainMs,
     log,
   });
@@ -283,6 +285,7 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     imageVolumes,
     mappedLayers,
     announcer,
+    hooks: noHooks,
     programs: {
       unshare: requireProgram('unshare', '', 'PATH'),
       nsenter: requireProgram('nsenter', '', 'PATH'),
