@@ -19,6 +19,7 @@ import { defaultUnpackLimits } from '#images/unpack/layer-writer.ts';
 import { LayerProcesses } from '#images/worker/layer-processes.ts';
 import { CniPodNetwork } from '#network/cni-pod-network.ts';
 import { Announcer } from '#runtime/announcer.ts';
+import { CdiRegistry } from '#runtime/cdi/registry.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
 import type { ContainerRecord } from '#runtime/container/record.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
@@ -27,6 +28,7 @@ import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts
 import { noHooks } from '#runtime/lifecycle-hooks.ts';
 import { ExitFiles } from '#runtime/monitor/exit-files.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
+import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
 import { RecordStore } from '#runtime/record-store.ts';
 import { currentBootId, recover } from '#runtime/recover.ts';
@@ -269,6 +271,8 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     nodeHostname,
     defaultPidsLimit: config.runtime.pidsLimit,
     defaultSeccompProfile,
+    cdi: new CdiRegistry({ folders: config.runtime.cdiSpecDirs, log }),
+    ociHooks: new OciHookFolders({ folders: config.runtime.hooksDirs, log }),
     announcer,
     hooks: noHooks,
     execDrainMs: config.runtime.execDrainMs,

@@ -128,6 +128,16 @@ export const options = {
       '',
       'A JSON seccomp profile that "runtime default" stands for. Empty: the built-in one.',
     ),
+    cdi_spec_dirs: option(
+      list(path()),
+      ['/etc/cdi', '/var/run/cdi'],
+      'Folders of CDI specifications (*.json, *.yaml); where two define a device, the later folder wins. Read when a container asks for a device.',
+    ),
+    hooks_dirs: option(
+      list(path()),
+      ['/usr/share/containers/oci/hooks.d', '/etc/containers/oci/hooks.d'],
+      'Folders of OCI hooks (*.json, schema 1.0.0): programs that run as root at the start or end of the containers they match. A file hides those of its name in earlier folders. Empty list: none.',
+    ),
   },
   network: {
     cni_config_dir: option(

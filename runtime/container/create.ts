@@ -13,12 +13,15 @@ import type { ExitStatus } from '#host/launch.ts';
 import { performMount, unmountAll } from '#host/mount.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
+import type { CdiRegistry } from '../cdi/registry.ts';
+import { requestedCdiDevices } from '../cdi/requested-devices.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
+import type { OciHookFolders } from '../oci-hooks/hook-folders.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { ImageVolumes } from '../sandbox/image-volumes.ts';
@@ -54,6 +57,8 @@ export interface CreatorOptions {
   readonly nodeHostname: string;
   readonly defaultPidsLimit: number;
   readonly defaultSeccompProfile: string | undefined;
+  readonly cdi: CdiRegistry;
+  readonly ociHooks: OciHookFolders;
   readonly hooks: LifecycleHooks;
   readonly log: Log;
 }
@@ -169,7 +174,8 @@ export class ContainerCreator {
     const mounts = await step('create-container/make-volumes', () =>
       this.#resolveMounts(record, sandbox, image, signal),
     );
-    const spec = this.#buildSpec(record, sandbox, image, user, mounts);
+    const built = this.#buildSpec(record, sandbox, image, user, mounts);
+    const spec = await this.#extendSpec(built, record, sandbox, handler);
     const created = await this.#launch(record, sandbox, handler, spec, undo, signal);
     undo.commit();
     return created;
@@ -355,6 +361,19 @@ export class ContainerCreator {
       defaultPidsLimit,
       ...(host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
+  }
+
+  /** What the node adds to a spec beyond the request: edits of CDI devices, then the operator's OCI hooks. */
+  async #extendSpec(
+    built: OciSpec,
+    { config }: ContainerRecord,
+    sandbox: SandboxRecord,
+    handler: CliRuntime,
+  ): Promise<OciSpec> {
+    const { cdi, ociHooks } = this.#options;
+    const { hasIdmappedMounts } = handler.features;
+    const withDevices = await cdi.apply(built, requestedCdiDevices(config), hasIdmappedMounts);
+    return ociHooks.apply(withDevices, config, sandbox.config);
   }
 
   #targetPidNamespace(record: ContainerRecord): string {

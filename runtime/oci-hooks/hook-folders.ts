@@ -7,16 +7,16 @@ import { withHooks } from '../spec/hooks.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
 import { type HookDefinition, parseHookDefinition } from './definition.ts';
 
-export interface HookFoldersOptions {
+export interface OciHookFoldersOptions {
   /** In order of rising precedence: a file hides those of its name in earlier folders. */
   readonly folders: readonly string[];
   readonly log: Log;
 }
 
-export class HookFolders {
+export class OciHookFolders {
   readonly #files: DefinitionFolders<HookDefinition>;
 
-  constructor({ folders, log }: HookFoldersOptions) {
+  constructor({ folders, log }: OciHookFoldersOptions) {
     const extensions = ['.json'];
     this.#files = new DefinitionFolders({
       folders,
