@@ -32,7 +32,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const releaseLocks = lockFolders(config);
   const metrics = new Metrics();
   const readiness = new Readiness();
-  const services = await buildServices(config, log, readiness);
+  const services = await buildServices(config, log, readiness, metrics);
   const events = new ContainerEvents(services.cri);
   const server = new CriServer({
     handlers: criHandlers(services.cri, events),

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
 import type { Readiness } from '#cri/readiness.ts';
 import type { CriServices, RuntimeFacts } from '#cri/services.ts';
 import { StreamingServer } from '#cri/streaming/server.ts';
@@ -82,7 +83,7 @@ function proxyOfEnvironment(): Record<string, string> {
 
 function openImages(
   config: Config,
-  parts: Pick<LocalImageServiceOptions, 'database' | 'snapshotter' | 'processes' | 'log'>,
+  parts: Pick<LocalImageServiceOptions, 'database' | 'snapshotter' | 'processes' | 'log' | 'pulls'>,
 ): LocalImageService {
   const { images } = config;
   return new LocalImageService({
@@ -204,7 +205,12 @@ function factsOf(
 }
 
 /** Constructs everything. Listens for nothing but streaming clients; starts nothing that needs `close` if it throws. */
-export async function buildServices(config: Config, log: Log, readiness: Readiness): Promise<Services> {
+export async function buildServices(
+  config: Config,
+  log: Log,
+  readiness: Readiness,
+  metrics: Metrics,
+): Promise<Services> {
   const { rootDir, stateDir } = config.daemon;
   const chosenDriver = config.runtime.cgroupDriver;
   const cgroupDriver = chosenDriver !== 'auto' ? chosenDriver : isSystemdInit() ? 'systemd' : 'cgroupfs';
@@ -236,7 +242,13 @@ export async function buildServices(config: Config, log: Log, readiness: Readine
     log,
     bootId: currentBootId(),
   });
-  const images = openImages(config, { database, snapshotter, processes, log });
+  const images = openImages(config, {
+    database,
+    snapshotter,
+    processes,
+    log,
+    pulls: metrics.work('berth_image_pull', 'registry', 'pulls of images'),
+  });
   const network = new CniPodNetwork({
     confDir: config.network.cniConfigDir,
     pluginDirs: config.network.cniPluginDirs,

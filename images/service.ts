@@ -2,8 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { messageOf } from '#base/errors.ts';
+import { isRuntimeError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import type { WorkMetrics } from '#base/metrics.ts';
 import { ContentStore } from './content/content-store.ts';
 import type { FilesystemUsage, Image, ImageId, ImageService, PullRequest } from './contract.ts';
 import { collectGarbage, Leases } from './gc.ts';
@@ -27,6 +28,8 @@ export interface LocalImageServiceOptions {
   readonly access: RegistryAccess;
   readonly limits: UnpackLimits;
   readonly log: Log;
+  /** Told of every pull, by the registry's name. */
+  readonly pulls?: WorkMetrics;
   /** Layers of one image that are fetched at a time. Default 3. */
   readonly layersAtOnce?: number;
   /**
@@ -92,6 +95,7 @@ export class LocalImageService implements ImageService {
       keepLayerBlobs,
       retryGraceMs: options.retryGraceMs ?? 600_000,
       nowMs: this.#nowMs,
+      warm: () => processes.warm(),
       onPulled: () => this.#flush(),
       onReleased: () => this.#collect(),
       log,
@@ -137,7 +141,16 @@ export class LocalImageService implements ImageService {
   }
 
   async pull(request: PullRequest, signal: AbortSignal): Promise<Image> {
-    return this.#puller.pull(parseReference(request.reference), request.credentials, signal);
+    const reference = parseReference(request.reference);
+    const end = this.#options.pulls?.begin(reference.domain);
+    try {
+      const image = await this.#puller.pull(reference, request.credentials, signal);
+      end?.('ok');
+      return image;
+    } catch (error) {
+      end?.(isRuntimeError(error, 'Canceled') ? 'canceled' : 'failed');
+      throw error;
+    }
   }
 
   async remove(reference: string): Promise<void> {
