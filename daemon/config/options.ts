@@ -131,12 +131,12 @@ export const options = {
     cdi_spec_dirs: option(
       list(path()),
       ['/etc/cdi', '/var/run/cdi'],
-      'Folders of CDI specifications (*.json, *.yaml); where two define a device, the later folder wins. Read when a container asks for a device.',
+      'Folders of CDI specifications (.json, .yaml); where two define a device, the later folder wins. Read when a container asks for a device.',
     ),
     hooks_dirs: option(
       list(path()),
       ['/usr/share/containers/oci/hooks.d', '/etc/containers/oci/hooks.d'],
-      'Folders of OCI hooks (*.json, schema 1.0.0): programs that run as root at the start or end of the containers they match. A file hides those of its name in earlier folders. Empty list: none.',
+      'Folders of OCI hooks (.json, schema 1.0.0): programs that run as root at the start or end of the containers they match. A file hides those of its name in earlier folders. Empty list: none.',
     ),
   },
   network: {
