@@ -1,21 +1,55 @@
 /**
- * Makes `proto/generated/` from `proto/runtime/v1/api.proto`.
+ * Makes TypeScript of the interfaces: `proto/generated/` from `proto/runtime/v1/api.proto`, `proto/nri/generated/` from those of
+ * NRI.
  *
  *   node proto/generate.ts            write the files
  *   node proto/generate.ts --check    write nothing; exit 1 if a file differs from what would be written
  *
- * `cri.json` is protobufjs' own JSON form of the descriptor, read by `codec.ts`. `cri.ts` is what to import from: the
+ * `cri.json` is protobufjs' own JSON form of the descriptor, read by `plan.ts`. `cri.ts` is what to import from: the
  * numbers of every enum and a table of methods per service, and with them the types of `messages.ts`: an interface per
  * message (`X` as decoded: everything present; `XInit` for encoding: everything optional). Types are apart because
  * Node would otherwise read and erase them at every start.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 
-const source = fileURLToPath(new URL('runtime/v1/api.proto', import.meta.url));
-const target = fileURLToPath(new URL('generated/', import.meta.url));
-const packageName = 'runtime.v1';
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/** One descriptor and the files made of it. Paths start at this folder. */
+interface Interface {
+  readonly source: string;
+  readonly packageName: string;
+  readonly folder: string;
+  /** Names the files of values and of the descriptor. */
+  readonly name: string;
+  readonly messagesFile: string;
+}
+
+const interfaces: readonly Interface[] = [
+  {
+    source: 'runtime/v1/api.proto',
+    packageName: 'runtime.v1',
+    folder: 'generated',
+    name: 'cri',
+    messagesFile: 'messages.ts',
+  },
+  {
+    source: 'nri/v1alpha1/api.proto',
+    packageName: 'nri.pkg.api.v1alpha1',
+    folder: 'nri/generated',
+    name: 'nri',
+    messagesFile: 'nri-messages.ts',
+  },
+  {
+    source: 'nri/ttrpc/ttrpc.proto',
+    packageName: 'ttrpc',
+    folder: 'nri/generated',
+    name: 'ttrpc',
+    messagesFile: 'ttrpc-messages.ts',
+  },
+];
 
 const scalarTypes: Readonly<Record<string, string>> = {
   double: 'number',
@@ -36,7 +70,9 @@ const scalarTypes: Readonly<Record<string, string>> = {
 
 /** `SecurityProfile.ProfileType` is `SecurityProfile_ProfileType` in TypeScript; top-level names stay as they are. */
 function typeScriptName(object: protobuf.ReflectionObject): string {
-  return object.fullName.slice(`.${packageName}.`.length).replaceAll('.', '_');
+  return object.parent instanceof protobuf.Type
+    ? `${typeScriptName(object.parent)}_${object.name}`
+    : object.name;
 }
 
 interface Collected {
@@ -70,9 +106,9 @@ function valueType(field: protobuf.Field, suffix: '' | 'Init'): string {
 function fieldType(field: protobuf.Field, suffix: '' | 'Init'): string {
   const value = valueType(field, suffix);
   if (field instanceof protobuf.MapField) {
-    if (field.keyType !== 'string')
-      throw new Error(`field ${field.fullName}: only string keys are supported`);
-    return `{ readonly [key: string]: ${value} }`;
+    if (field.keyType !== 'string' && field.keyType !== 'int32')
+      throw new Error(`field ${field.fullName}: only keys of type string and int32 are supported`);
+    return `{ readonly [key: ${field.keyType === 'string' ? 'string' : 'number'}]: ${value} }`;
   }
   return field.repeated ? `readonly ${value}[]` : value;
 }
@@ -104,7 +140,7 @@ function serviceText(service: protobuf.Service): string {
   const methods = service.methodsArray.map((method) => {
     const entries = [
       `name: '${method.name}'`,
-      `path: '/${packageName}.${service.name}/${method.name}'`,
+      `path: '/${service.fullName.slice(1)}/${method.name}'`,
       `requestType: '${typeScriptName(method.resolvedRequestType!)}'`,
       `responseType: '${typeScriptName(method.resolvedResponseType!)}'`,
       `requestStream: ${method.requestStream ?? false}`,
@@ -115,18 +151,19 @@ function serviceText(service: protobuf.Service): string {
   return `export const ${service.name} = {\n${methods.join('')}} as const satisfies Record<string, Method>;\n`;
 }
 
-const origin = '// Made by `node proto/generate.ts` from proto/runtime/v1/api.proto. Do not edit.\n';
+const origin = ({ source }: Interface): string =>
+  `// Made by \`node proto/generate.ts\` from proto/${source}. Do not edit.\n`;
 
-const messagesPreamble = `${origin}//
+const messagesPreamble = `//
 // X is a decoded message: every field is present; an absent message is undefined, lists and maps are frozen when empty.
 // XInit is what encode() takes: every field is optional, and a default value is the same as an absent one.
 // Enum fields are open: a client of a later version may send a number that has no name here.
 `;
 
-const valuesPreamble = `${origin}
-import type { MessageName } from './messages.ts';
+const valuesPreamble = ({ messagesFile }: Interface): string => `
+import type { MessageName } from './${messagesFile}';
 
-export type * from './messages.ts';
+export type * from './${messagesFile}';
 
 /** One RPC: its path in HTTP/2 and the names of its messages, as codec.ts takes them. */
 export interface Method {
@@ -139,13 +176,15 @@ export interface Method {
 }
 `;
 
-function messagesText({ messages, enums }: Collected): string {
+function messagesText(made: Interface, { messages, enums }: Collected): string {
   const names = messages.map(typeScriptName);
   const table = (title: string, suffix: string): string =>
     `export interface ${title} {\n${names.map((name) => `  ${name}: ${name}${suffix};\n`).join('')}}\n`;
   return [
-    messagesPreamble,
-    `import type { ${enums.map(typeScriptName).join(', ')} } from './cri.ts';\n`,
+    origin(made) + messagesPreamble,
+    ...(enums.length === 0
+      ? []
+      : [`import type { ${enums.map(typeScriptName).join(', ')} } from './${made.name}.ts';\n`]),
     ...messages.map(messageText),
     '/** Decoded messages by name. */',
     table('Messages', ''),
@@ -155,22 +194,26 @@ function messagesText({ messages, enums }: Collected): string {
   ].join('\n');
 }
 
-function valuesText({ services, enums }: Collected): string {
-  return [valuesPreamble, ...services.map(serviceText), ...enums.map(enumText)].join('\n');
+function valuesText(made: Interface, { services, enums }: Collected): string {
+  return [origin(made) + valuesPreamble(made), ...services.map(serviceText), ...enums.map(enumText)].join(
+    '\n',
+  );
 }
 
-function generate(): ReadonlyMap<string, string> {
-  const { root } = protobuf.parse(readFileSync(source, 'utf8'), { keepCase: true });
+/** The files of one interface, by path. */
+function generate(made: Interface): [string, string][] {
+  const { root } = protobuf.parse(readFileSync(here + made.source, 'utf8'), { keepCase: true });
   root.resolveAll();
-  const namespace = root.lookup(packageName);
+  const namespace = root.lookup(made.packageName);
   if (!(namespace instanceof protobuf.Namespace))
-    throw new Error(`${source}: package ${packageName} not found`);
+    throw new Error(`${made.source}: package ${made.packageName} not found`);
   const collected = collect(namespace, { messages: [], enums: [], services: [] });
-  return new Map([
-    ['cri.json', `${JSON.stringify(root.toJSON({ keepComments: false }))}\n`],
-    ['cri.ts', valuesText(collected)],
-    ['messages.ts', messagesText(collected)],
-  ]);
+  const folder = `${here}${made.folder}/`;
+  return [
+    [`${folder}${made.name}.json`, `${JSON.stringify(root.toJSON({ keepComments: false }))}\n`],
+    [`${folder}${made.name}.ts`, valuesText(made, collected)],
+    [folder + made.messagesFile, messagesText(made, collected)],
+  ];
 }
 
 function readOrEmpty(path: string): string {
@@ -183,18 +226,20 @@ function readOrEmpty(path: string): string {
   }
 }
 
-const files = generate();
+const files = interfaces.flatMap(generate);
 if (process.argv.includes('--check')) {
-  const stale = [...files]
-    .filter(([name, text]) => readOrEmpty(target + name) !== text)
-    .map(([name]) => name);
+  const stale = files
+    .filter(([path, text]) => readOrEmpty(path) !== text)
+    .map(([path]) => path.slice(here.length));
   if (stale.length > 0) {
     console.error(
-      `proto/generated is out of date (${stale.join(', ')}): run \`node proto/generate.ts\` and commit`,
+      `generated files are out of date (${stale.join(', ')}): run \`node proto/generate.ts\` and commit`,
     );
     process.exitCode = 1;
   }
 } else {
-  mkdirSync(target, { recursive: true });
-  for (const [name, text] of files) writeFileSync(target + name, text);
+  for (const [path, text] of files) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
 }

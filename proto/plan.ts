@@ -4,7 +4,10 @@
  */
 import { readFileSync } from 'node:fs';
 
-/** What a field holds. `enum` travels as int32, `message` and `map` as length-delimited submessages. */
+/**
+ * What a field holds. `enum` travels as int32, `message`, `map` and `entries` as length-delimited submessages; `map` is from
+ * text to text, `entries` a map of any other types.
+ */
 export type FieldKind =
   | 'double'
   | 'int32'
@@ -16,7 +19,8 @@ export type FieldKind =
   | 'bytes'
   | 'enum'
   | 'message'
-  | 'map';
+  | 'map'
+  | 'entries';
 
 export interface FieldPlan {
   readonly name: string;
@@ -29,7 +33,7 @@ export interface FieldPlan {
   readonly tag: number;
   /** The value an absent field decodes to. Shared, so lists and maps among these are frozen. */
   readonly absent: unknown;
-  /** The plan of a message field; a getter, so that nested plans are built when first met. */
+  /** The plan of a message field, or of one entry of `entries`; a getter, so that nested plans are built when first met. */
   readonly message: MessagePlan;
 }
 
@@ -78,53 +82,79 @@ const scalars: Readonly<Record<string, { kind: FieldKind; wireType: number; abse
   bytes: { kind: 'bytes', wireType: 2, absent: emptyBytes },
 };
 
-let descriptor: Readonly<Record<string, TypeJson>> | undefined;
-const plans = new Map<string, MessagePlan>();
+/** The messages of one package. The descriptor is read when the first message is asked for. */
+export class PlanTable {
+  readonly #file: URL;
+  readonly #packageName: string;
+  readonly #plans = new Map<string, MessagePlan>();
+  #types: Readonly<Record<string, TypeJson>> | undefined;
 
-function types(): Readonly<Record<string, TypeJson>> {
-  if (descriptor === undefined) {
-    const json = JSON.parse(readFileSync(new URL('generated/cri.json', import.meta.url), 'utf8'));
-    descriptor = json.nested.runtime.nested.v1.nested as Readonly<Record<string, TypeJson>>;
+  /** `file` holds protobufjs' JSON form of the descriptor. */
+  constructor(file: URL, packageName: string) {
+    this.#file = file;
+    this.#packageName = packageName;
   }
-  return descriptor;
-}
 
-/** The plan of the message called `name` in package runtime.v1. Throws TypeError if there is none. */
-export function messagePlan(name: string): MessagePlan {
-  const known = plans.get(name);
-  if (known !== undefined) return known;
-  const json = Object.hasOwn(types(), name) ? types()[name] : undefined;
-  if (json?.fields === undefined) throw new TypeError(`no message ${name} in package runtime.v1`);
-  const fields = Object.entries(json.fields).map(([fieldName, field]) => fieldPlan(fieldName, field, json));
-  fields.sort((a, b) => a.number - b.number);
-  const byNumber: (FieldPlan | undefined)[] = new Array((fields.at(-1)?.number ?? 0) + 1).fill(undefined);
-  for (const field of fields) byNumber[field.number] = field;
-  const template: Record<string, unknown> = {};
-  for (const field of fields) template[field.name] = field.absent;
-  const plan: MessagePlan = { name, fields, byNumber, template };
-  plans.set(name, plan);
-  return plan;
-}
-
-function fieldPlan(name: string, json: FieldJson, owner: TypeJson): FieldPlan {
-  const repeated = json.rule === 'repeated';
-  const { kind, wireType, absent } = valuePlan(json, owner);
-  return new LazyFieldPlan(name, json.id, kind, repeated, wireType, repeated ? emptyList : absent, json.type);
-}
-
-function valuePlan(json: FieldJson, owner: TypeJson): { kind: FieldKind; wireType: number; absent: unknown } {
-  if (json.keyType !== undefined) {
-    if (json.keyType === 'string' && json.type === 'string') {
-      return { kind: 'map', wireType: 2, absent: emptyMap };
+  #typesOfPackage(): Readonly<Record<string, TypeJson>> {
+    if (this.#types === undefined) {
+      let json = JSON.parse(readFileSync(this.#file, 'utf8')) as TypeJson;
+      for (const part of this.#packageName.split('.')) json = json.nested![part]!;
+      this.#types = json.nested!;
     }
-    throw new TypeError(`map<${json.keyType}, ${json.type}> is not supported by the codec`);
+    return this.#types;
   }
-  const scalar = scalars[json.type];
-  if (scalar !== undefined) return scalar;
-  const resolved = owner.nested?.[json.type] ?? types()[json.type];
-  if (resolved?.values !== undefined) return { kind: 'enum', wireType: 0, absent: 0 };
-  if (resolved?.fields !== undefined) return { kind: 'message', wireType: 2, absent: undefined };
-  throw new TypeError(`field type ${json.type} is not supported by the codec`);
+
+  /** The plan of the message called `name`. Throws TypeError if there is none. */
+  get(name: string): MessagePlan {
+    const known = this.#plans.get(name);
+    if (known !== undefined) return known;
+    const types = this.#typesOfPackage();
+    const json = Object.hasOwn(types, name) ? types[name] : undefined;
+    if (json?.fields === undefined) throw new TypeError(`no message ${name} in package ${this.#packageName}`);
+    const plan = this.#messagePlan(name, json.fields, json);
+    this.#plans.set(name, plan);
+    return plan;
+  }
+
+  #messagePlan(name: string, json: Readonly<Record<string, FieldJson>>, owner: TypeJson): MessagePlan {
+    const fields = Object.entries(json).map(([fieldName, field]) => this.#fieldPlan(fieldName, field, owner));
+    fields.sort((a, b) => a.number - b.number);
+    const byNumber: (FieldPlan | undefined)[] = new Array((fields.at(-1)?.number ?? 0) + 1).fill(undefined);
+    for (const field of fields) byNumber[field.number] = field;
+    const template: Record<string, unknown> = {};
+    for (const field of fields) template[field.name] = field.absent;
+    return { name, fields, byNumber, template };
+  }
+
+  #fieldPlan(name: string, json: FieldJson, owner: TypeJson): FieldPlan {
+    const repeated = json.rule === 'repeated';
+    const { kind, wireType, absent } = this.#valuePlan(json, owner);
+    const { type, keyType } = json;
+    // Protocol Buffers, "Encoding", Maps: each entry is a message of a key and a value.
+    const nested =
+      kind === 'entries'
+        ? () =>
+            this.#messagePlan(
+              `an entry of ${name}`,
+              { key: { type: keyType!, id: 1 }, value: { type, id: 2 } },
+              owner,
+            )
+        : () => this.get(type);
+    return new LazyFieldPlan(name, json.id, kind, repeated, wireType, repeated ? emptyList : absent, nested);
+  }
+
+  #valuePlan(json: FieldJson, owner: TypeJson): { kind: FieldKind; wireType: number; absent: unknown } {
+    if (json.keyType !== undefined) {
+      const kind = json.keyType === 'string' && json.type === 'string' ? 'map' : 'entries';
+      return { kind, wireType: 2, absent: emptyMap };
+    }
+    const scalar = scalars[json.type];
+    if (scalar !== undefined) return scalar;
+    const resolved = owner.nested?.[json.type] ?? this.#typesOfPackage()[json.type];
+    if (resolved?.values !== undefined) return { kind: 'enum', wireType: 0, absent: 0 };
+    if (resolved?.fields !== undefined) return { kind: 'message', wireType: 2, absent: undefined };
+    throw new TypeError(`field type ${json.type} is not supported by the codec`);
+  }
 }
 
 class LazyFieldPlan implements FieldPlan {
@@ -135,7 +165,7 @@ class LazyFieldPlan implements FieldPlan {
   readonly wireType: number;
   readonly tag: number;
   readonly absent: unknown;
-  readonly #typeName: string;
+  readonly #nested: () => MessagePlan;
   #message: MessagePlan | undefined;
 
   constructor(
@@ -145,7 +175,7 @@ class LazyFieldPlan implements FieldPlan {
     repeated: boolean,
     wireType: number,
     absent: unknown,
-    typeName: string,
+    nested: () => MessagePlan,
   ) {
     this.name = name;
     this.number = number;
@@ -155,11 +185,11 @@ class LazyFieldPlan implements FieldPlan {
     // proto3 packs repeated numbers: the whole list is one length-delimited value.
     this.tag = (number << 3) | (repeated && wireType !== 2 ? 2 : wireType);
     this.absent = absent;
-    this.#typeName = typeName;
+    this.#nested = nested;
   }
 
   get message(): MessagePlan {
-    this.#message ??= messagePlan(this.#typeName);
+    this.#message ??= this.#nested();
     return this.#message;
   }
 }

@@ -106,6 +106,8 @@ function emptyMessage(plan: MessagePlan): Target {
 function readField(reader: StrictReader, field: FieldPlan, wireType: number, target: Target): void {
   if (field.kind === 'map' && wireType === 2) {
     readMapEntry(reader, field, target);
+  } else if (field.kind === 'entries' && wireType === 2) {
+    readEntry(reader, field, target);
   } else if (field.repeated && wireType === 2 && field.wireType !== 2) {
     const list = listOf(target, field);
     const outer = reader.enter();
@@ -154,6 +156,7 @@ function readValue(reader: StrictReader, field: FieldPlan, known: Target | undef
     case 'double':
       return reader.double();
     case 'map':
+    case 'entries':
       throw new TypeError(`map ${field.name} is not a single value`);
   }
 }
@@ -169,10 +172,23 @@ function readMapEntry(reader: StrictReader, field: FieldPlan, target: Target): v
     else reader.skipType(tag & 7);
   }
   reader.leave(outer);
-  let map = target[field.name] as Record<string, string>;
-  if (map === emptyMap) {
-    map = new StringMap();
-    target[field.name] = map;
-  }
-  map[key] = value;
+  mapOf(target, field)[key] = value;
+}
+
+/** An entry without a value stands for an empty one, be it a message. */
+function readEntry(reader: StrictReader, field: FieldPlan, target: Target): void {
+  const outer = reader.enter();
+  const entry = readMessage(reader, field.message);
+  reader.leave(outer);
+  const valuePlan = field.message.byNumber[2]!;
+  const value = entry.value ?? emptyMessage(valuePlan.message);
+  mapOf(target, field)[String(entry.key)] = value;
+}
+
+function mapOf(target: Target, field: FieldPlan): Record<string, unknown> {
+  const map = target[field.name] as Record<string, unknown>;
+  if (map !== emptyMap) return map;
+  const fresh: Record<string, unknown> = new StringMap();
+  target[field.name] = fresh;
+  return fresh;
 }

@@ -160,6 +160,7 @@ export function writeMessage(
     const item = value[field.name];
     if (item === undefined || item === null || item === field.absent) continue;
     if (field.kind === 'map') writeMap(writer, field, item as Record<string, string>);
+    else if (field.kind === 'entries') writeEntries(writer, field, item as Record<string, unknown>);
     else if (field.repeated) writeList(writer, field, item as readonly unknown[]);
     else if (field.kind !== 'bytes' || (item as Uint8Array).length > 0) {
       writer.uint32(field.tag);
@@ -215,6 +216,7 @@ function writeValue(writer: ContiguousWriter, field: FieldPlan, item: unknown): 
       writer.double(item as number);
       return;
     case 'map':
+    case 'entries':
       throw new TypeError(`map ${field.name} is not a single value`);
   }
 }
@@ -224,6 +226,15 @@ function writeMap(writer: ContiguousWriter, field: FieldPlan, map: Record<string
     writer.uint32(field.tag).fork();
     writer.uint32(0x0a).string(key);
     writer.uint32(0x12).string(map[key]!);
+    writer.ldelim();
+  }
+}
+
+function writeEntries(writer: ContiguousWriter, field: FieldPlan, map: Record<string, unknown>): void {
+  const isNumbered = field.message.byNumber[1]!.kind !== 'string';
+  for (const [key, value] of Object.entries(map)) {
+    writer.uint32(field.tag).fork();
+    writeMessage(writer, field.message, { key: isNumbered ? Number(key) : key, value });
     writer.ldelim();
   }
 }
