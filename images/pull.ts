@@ -39,6 +39,8 @@ export interface PullerOptions {
   readonly retryGraceMs: number;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
+  /** Called when layers will probably have to be unpacked. */
+  readonly warm: () => void;
   /** Called after an image was recorded. */
   readonly onPulled: () => void;
   /** Called when something may have become garbage. */
@@ -118,6 +120,8 @@ export class ImagePuller {
     let client: ReturnType<typeof openClient> | undefined;
     try {
       client = openClient(source);
+      // While the registry is asked, the process that will unpack starts; an image that is here will hardly need it.
+      if (!this.#options.store.find(name)) this.#options.warm();
       const resolved = await resolveImage(reference, { client, content, lease, platform, signal });
       const { diffIds, config } = resolved.parsed;
       const chainIds = chainIdsOf(diffIds);

@@ -115,14 +115,13 @@ function connectionFailure(host: string, error: unknown, hadAnswer: boolean): Re
     ENOTFOUND: 'no such host',
     EAI_AGAIN: 'the name server does not answer',
     ECONNREFUSED: 'connection refused',
-    ERR_SSL_WRONG_VERSION_NUMBER:
-      'it does not speak TLS; plain HTTP must be allowed by an http:// URL in its hosts.toml',
-    ERR_SSL_PACKET_LENGTH_TOO_LONG:
-      'it does not speak TLS; plain HTTP must be allowed by an http:// URL in its hosts.toml',
   };
+  const isPlain = /wrong version number|packet length too long|http request/i.test(messageOf(error));
   const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/.test(code);
-  const words =
-    hints[code] ?? (isCertificate ? `certificate refused: ${messageOf(error)}` : messageOf(error) || code);
+  const words = isPlain
+    ? 'it does not speak TLS; plain HTTP must be allowed by an http:// URL in its hosts.toml'
+    : (hints[code] ??
+      (isCertificate ? `certificate refused: ${messageOf(error)}` : messageOf(error) || code));
   const isBroken = hadAnswer || code === 'ECONNRESET' || code === 'EPIPE' || code.startsWith('HPE_');
   return new RegistryFailure(isBroken ? 'broken' : 'unreachable', `${host}: ${words}`, { cause: error });
 }

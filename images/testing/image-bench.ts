@@ -19,6 +19,7 @@ export interface BenchOptions extends Partial<LocalImageServiceOptions> {
   readonly transfer?: Partial<TransferLimits>;
   readonly hostRoots?: readonly string[];
   readonly mostProcesses?: number;
+  readonly compileCacheDir?: string;
 }
 
 export class ImageBench {
@@ -38,7 +39,12 @@ export class ImageBench {
     const database = new DatabaseSync(join(this.root, 'state.db'));
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
     this.#database = database;
-    this.processes = new LayerProcesses({ log, mostProcesses: options.mostProcesses ?? 1, lingerMs: 200 });
+    this.processes = new LayerProcesses({
+      log,
+      mostProcesses: options.mostProcesses ?? 1,
+      lingerMs: 200,
+      ...(options.compileCacheDir !== undefined && { compileCacheDir: options.compileCacheDir }),
+    });
     const bootId = options.bootId ?? 'boot-1';
     const { processes } = this;
     this.snapshotter = new OverlaySnapshotter({

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { type Launched, launch } from '#host/launch.ts';
+import { defaultPath, type Launched, launch } from '#host/launch.ts';
 import { fromPlain, LineReader, type Reply, type Request, type Task, type TaskResults } from './protocol.ts';
 
 export interface LayerProcessesOptions {
@@ -13,6 +13,8 @@ export interface LayerProcessesOptions {
   readonly mostProcesses: number;
   /** How long an idle process waits for more work, ms. */
   readonly lingerMs: number;
+  /** Where Node may keep compiled code between starts (its NODE_COMPILE_CACHE): halves the start. A directory of root's. */
+  readonly compileCacheDir?: string;
 }
 
 interface Pending {
@@ -30,8 +32,9 @@ class LayerProcess {
   #stderr = '';
   #isOver = false;
 
-  constructor(command: { path: string; args: readonly string[] }) {
-    this.#child = launch({ ...command, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  constructor(command: { path: string; args: readonly string[] }, cacheDir: string | undefined) {
+    const env = { PATH: defaultPath, ...(cacheDir !== undefined && { NODE_COMPILE_CACHE: cacheDir }) };
+    this.#child = launch({ ...command, env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
     const { stdout, stderr } = this.#child;
     const reader = new LineReader<Reply>((reply) => this.#take(reply));
     stdout!.setEncoding('utf8');
@@ -130,12 +133,22 @@ export class LayerProcesses {
       });
     } finally {
       signal?.removeEventListener('abort', cancel);
-      if (chosen.pending.size === 0 && !chosen.isOver) {
-        const timer = setTimeout(() => this.#letGo(chosen), this.#options.lingerMs);
-        timer.unref();
-        this.#idle.set(chosen, timer);
-      }
+      this.#rest(chosen);
     }
+  }
+
+  /** Lets a process go after a while, unless it gets work. */
+  #rest(idle: LayerProcess): void {
+    if (idle.pending.size > 0 || idle.isOver) return;
+    const timer = setTimeout(() => this.#letGo(idle), this.#options.lingerMs);
+    timer.unref();
+    this.#idle.set(idle, timer);
+  }
+
+  /** Starts a process now if none runs, for work that will come in a moment. */
+  warm(): void {
+    if ([...this.#processes].some(({ isOver }) => !isOver)) return;
+    this.#rest(this.#start());
   }
 
   /** Kills all processes and waits for their end; what they were doing fails. */
@@ -157,7 +170,11 @@ export class LayerProcesses {
     usable.sort((a, b) => a.pending.size - b.pending.size);
     const [best] = usable;
     if (best && (best.pending.size === 0 || usable.length >= this.#options.mostProcesses)) return best;
-    const started = new LayerProcess(this.#command);
+    return this.#start();
+  }
+
+  #start(): LayerProcess {
+    const started = new LayerProcess(this.#command, this.#options.compileCacheDir);
     this.#processes.add(started);
     void started.exited.then(() => {
       this.#processes.delete(started);
