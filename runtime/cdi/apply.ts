@@ -62,7 +62,6 @@ function withEdits(spec: OciSpec, edits: CdiEdits, options: ApplyOptions): OciSp
         ...spec.linux,
         resources: { ...spec.linux.resources, devices: rules },
         ...(devices.size > 0 ? { devices: [...devices.values()] } : {}),
-        ...(edits.intelRdt === undefined ? {} : { intelRdt: edits.intelRdt }),
       },
     },
     edits.hooks,

@@ -3,7 +3,6 @@
  * fields that are newer than the version a file declares, make it invalid (CDI SPEC.md, Released versions).
  */
 import { isHookStage, type StagedHook } from '../spec/hooks.ts';
-import type { OciIntelRdt } from '../spec/oci-spec.ts';
 import {
   absolutePath,
   booleanOf,
@@ -106,6 +105,10 @@ class Parser {
       this.#uses('netDevices', '1.1.0');
       unsupported.push('netDevices');
     }
+    if ((fields.intelRdt ?? undefined) !== undefined) {
+      this.#checkIntelRdt(fields, where);
+      unsupported.push('intelRdt');
+    }
     return {
       env: environmentOf(fields, 'env', where),
       deviceNodes: each('deviceNodes', (entry, at) => this.#deviceNodeOf(entry, at)),
@@ -113,7 +116,6 @@ class Parser {
       hooks: each('hooks', hookOf),
       // CDI has group 0 ignored: everybody could be made a member of root's group by an empty field.
       additionalGids: gids.filter((gid) => gid !== 0),
-      intelRdt: this.#intelRdtOf(fields, where, unsupported),
       unsupported,
     };
   }
@@ -160,25 +162,17 @@ class Parser {
     };
   }
 
-  #intelRdtOf(owner: Fields, edits: string, unsupported: string[]): OciIntelRdt | undefined {
-    if ((owner.intelRdt ?? undefined) === undefined) return undefined;
+  #checkIntelRdt(owner: Fields, edits: string): void {
     const where = `${edits}.intelRdt`;
-    const texts = ['closID', 'l3CacheSchema', 'memBwSchema'] as const;
-    const flags = ['enableCMT', 'enableMBM'] as const;
+    const texts = ['closID', 'l3CacheSchema', 'memBwSchema'];
+    const flags = ['enableCMT', 'enableMBM'];
     const newer = ['schemata', 'enableMonitoring'];
     const fields = fieldsOf(owner.intelRdt, where, [...texts, ...flags, ...newer]);
     this.#uses('intelRdt', '0.7.0');
-    if (newer.some((key) => (fields[key] ?? undefined) !== undefined)) {
+    for (const key of texts) textOf(fields, key, where);
+    for (const key of flags) booleanOf(fields, key, where);
+    if (newer.some((key) => (fields[key] ?? undefined) !== undefined))
       this.#uses('schemata and enableMonitoring of intelRdt', '1.1.0');
-      unsupported.push('intelRdt with schemata or enableMonitoring');
-    }
-    const closID = textOf(fields, 'closID', where);
-    if (closID.length >= 4096 || ['.', '..'].includes(closID) || (closID !== '/' && /[/\n]/.test(closID)))
-      throw new Error(`${where}.closID is not a file name`);
-    return Object.fromEntries([
-      ...texts.map((key) => [key, textOf(fields, key, where)]).filter(([, text]) => text !== ''),
-      ...flags.map((key) => [key, booleanOf(fields, key, where)]).filter(([, flag]) => flag),
-    ]);
   }
 }
 
@@ -212,7 +206,7 @@ function hookOf(entry: unknown, where: string): StagedHook {
 }
 
 function isEmpty(edits: CdiEdits): boolean {
-  const { env, deviceNodes, mounts, hooks, additionalGids, intelRdt, unsupported } = edits;
+  const { env, deviceNodes, mounts, hooks, additionalGids, unsupported } = edits;
   const lists = [env, deviceNodes, mounts, hooks, additionalGids, unsupported];
-  return intelRdt === undefined && lists.every((list) => list.length === 0);
+  return lists.every((list) => list.length === 0);
 }

@@ -61,13 +61,16 @@ test('a later folder wins; twice within one folder is a conflict that a later fo
 });
 
 test('all that cannot be resolved is named, with the files that were passed over; each is logged once', async () => {
-  write('etc/good.json', { a: env('A=1'), n: { netDevices: [{ hostInterfaceName: 'e', name: 'e' }] } });
+  write('etc/good.json', {
+    a: env('A=1'),
+    n: { netDevices: [{ hostInterfaceName: 'e', name: 'e' }], intelRdt: {} },
+  });
   write('etc/bad.json', { z: env('Z=1') }, { kind: 'nonsense' });
   for (let turn = 0; turn < 2; turn += 1) {
     const attempt = added('v.com/net=a', 'v.com/net=z', 'v.com/net=n', 'w.com/x=y');
     await expect(attempt).rejects.toMatchObject({ kind: 'NotFound' });
     await expect(attempt).rejects.toThrow('unresolvable CDI devices v.com/net=z, v.com/net=n, w.com/x=y: ');
-    await expect(attempt).rejects.toThrow('netDevices, which is not supported');
+    await expect(attempt).rejects.toThrow('netDevices, intelRdt, which is not supported');
     await expect(attempt).rejects.toThrow('bad.json: kind "nonsense" is not vendor/class');
   }
   expect(warnings).toEqual([

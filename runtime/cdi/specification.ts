@@ -1,6 +1,5 @@
 /** A CDI specification as data. The names are those of the format (CDI SPEC.md, JSON Definition). */
 import type { StagedHook } from '../spec/hooks.ts';
-import type { OciIntelRdt } from '../spec/oci-spec.ts';
 
 export interface CdiDeviceNode {
   /** In the container. */
@@ -33,8 +32,7 @@ export interface CdiEdits {
   readonly mounts: readonly CdiMount[];
   readonly hooks: readonly StagedHook[];
   readonly additionalGids: readonly number[];
-  readonly intelRdt: OciIntelRdt | undefined;
-  /** Names of edits that are valid but that no OCI runtime here carries out; a device with one is refused. */
+  /** Valid edits that are not carried out, because crun would pass over them without a word; their device is refused. */
   readonly unsupported: readonly string[];
 }
 

@@ -93,15 +93,6 @@ export interface OciHook {
   timeout?: number;
 }
 
-/** Cache and memory bandwidth control (config-linux.md, IntelRdt). */
-export interface OciIntelRdt {
-  closID?: string;
-  l3CacheSchema?: string;
-  memBwSchema?: string;
-  enableCMT?: boolean;
-  enableMBM?: boolean;
-}
-
 export interface OciSpec {
   ociVersion: string;
   hostname?: string;
@@ -119,7 +110,6 @@ export interface OciSpec {
     namespaces: { type: string; path?: string }[];
     devices?: OciDevice[];
     seccomp?: OciSeccomp;
-    intelRdt?: OciIntelRdt;
     rootfsPropagation?: string;
     maskedPaths?: string[];
     readonlyPaths?: string[];
