@@ -7,7 +7,7 @@ export interface GinkgoReport {
   readonly SpecialSuiteFailureReasons?: readonly string[] | null;
 }
 
-interface GinkgoSpec {
+export interface GinkgoSpec {
   readonly ContainerHierarchyTexts: readonly string[] | null;
   readonly LeafNodeType: string;
   readonly LeafNodeText: string;
@@ -33,6 +33,11 @@ export interface SpecResult {
   readonly detail: string;
 }
 
+/** The full name of a spec: the texts of its containers and its own. */
+export function nameOf(spec: Pick<GinkgoSpec, 'ContainerHierarchyTexts' | 'LeafNodeText'>): string {
+  return [...(spec.ContainerHierarchyTexts ?? []), spec.LeafNodeText].join(' ');
+}
+
 export interface Selection {
   readonly rules: readonly SkipRule[];
   /** True when a focus or further skips were asked for: a spec that did not run is then nobody's fault. */
@@ -56,7 +61,7 @@ export function judgeSpecs(reports: readonly GinkgoReport[], selection: Selectio
 }
 
 function judgeSpec(spec: GinkgoSpec, selection: Selection): SpecResult {
-  const name = [...(spec.ContainerHierarchyTexts ?? []), spec.LeafNodeText].join(' ');
+  const name = nameOf(spec);
   const group = (spec.ContainerHierarchyTexts?.[0] ?? 'suite').replace(
     /^\[k8s\.io\] | \[Conformance\]$/g,
     '',

@@ -7,29 +7,21 @@
  *     --hosts DIR                  where the mirrors' hosts.toml files go (the work folder unless given)
  *     --parallel N                 specs at a time (1)
  *     --focus RE / --skip RE       choose specs; each may be repeated
- *     --all                        run what is listed as not built yet, too
  *     --websocket                  exec, attach and port-forward over WebSocket instead of SPDY
  *     --oci crun|runc              what --runtime containerd runs containers with (runc)
- *     --handler NAME               runtime handler for every pod
+ *     --handler NAME               runtime handler for every pod (the server's default)
+ *     --repeat N                   run everything N times in a row on the one server, each in its own order (1)
  *     --seed N                     order of the specs (random; printed)
  *     --out DIR                    logs and reports (in the cache unless given)
  *     --keep                       leave the work folder
  *     --restore-cgroups            unmount at the end what setup.ts mounted for crun
  *
- * Ends with 0 only if every spec passed or is skipped for a reason listed in skips.ts, the server stayed up,
- * and nothing of it was left on the machine.
+ * Specs that need user namespaces run in a second pass where the default handler has none and another has; both passes
+ * count as one run. Ends with 0 only if every spec passed or is skipped for a reason listed in skips.ts, the server stayed
+ * up, nothing of it was left on the machine, and our daemon's log has no warning or error but those that log-review.ts
+ * explains.
  */
-import { spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -47,6 +39,8 @@ import {
 import { ensureTools, type Tools } from '../tools/build.ts';
 import { ensureNewerCrun } from '../tools/newer-crun.ts';
 import { findLeftovers, formatLeftovers, removeLeftovers } from './leftovers.ts';
+import { formatReview, reviewLog } from './log-review.ts';
+import { ownReports, type Pass, patternOf, planPasses, readHandlers } from './passes.ts';
 import {
   formatResults,
   type GinkgoReport,
@@ -54,9 +48,11 @@ import {
   judgeSpecs,
   listIdleRules,
   type SpecResult,
+  tally,
 } from './report.ts';
 import { readTail, type Server, type ServerKind, serverKinds, startServer } from './server.ts';
-import { listSkipRules, type SkipRule } from './skips.ts';
+import { listSkipRules } from './skips.ts';
+import { listSpecs, runSuite, type SuiteRun } from './suite.ts';
 
 function readOptions() {
   const { values } = parseArgs({
@@ -67,10 +63,10 @@ function readOptions() {
       parallel: { type: 'string', default: '1' },
       focus: { type: 'string', multiple: true, default: [] },
       skip: { type: 'string', multiple: true, default: [] },
-      all: { type: 'boolean', default: false },
       websocket: { type: 'boolean', default: false },
       oci: { type: 'string', default: 'runc' },
       handler: { type: 'string', default: '' },
+      repeat: { type: 'string', default: '1' },
       seed: { type: 'string' },
       out: { type: 'string' },
       keep: { type: 'boolean', default: false },
@@ -108,7 +104,7 @@ async function main(): Promise<void> {
     const isClean =
       values.endpoint === undefined
         ? await runWithServer(kind, { values, tools, outDir, workDir, registry })
-        : await runSuite(values.endpoint, { values, tools, outDir });
+        : await runRounds(values.endpoint, { values, tools, outDir });
     process.exitCode = isClean ? 0 : 1;
   } finally {
     await registry.stop();
@@ -150,7 +146,7 @@ async function runWithServer(kind: ServerKind, run: ServerRun): Promise<boolean>
   const server = await startServer(kind, paths, run.values.oci);
   let isClean = false;
   try {
-    isClean = await runSuite(server.endpoint, run);
+    isClean = await runRounds(server.endpoint, run);
     if (!server.isRunning()) {
       isClean = false;
       console.log(`${kind} ended during the run; end of its log:\n${readTail(server.logFile)}`);
@@ -163,7 +159,16 @@ async function runWithServer(kind: ServerKind, run: ServerRun): Promise<boolean>
       isClean = false;
     }
   }
-  return isClean;
+  return kind === 'berth' ? hasCleanLog(server.logFile) && isClean : isClean;
+}
+
+function hasCleanLog(logFile: string): boolean {
+  const review = reviewLog(logFile);
+  for (const [reason, times] of review.explained)
+    console.log(`in the daemon's log, ${times} times: ${reason}`);
+  const lines = formatReview(review);
+  if (lines.length > 0) console.log(`in the daemon's log, unexplained:\n  ${lines.join('\n  ')}`);
+  return lines.length === 0;
 }
 
 /** Removes every pod, ends the server, and returns what is left of it, after clearing that away. */
@@ -184,32 +189,92 @@ async function endServer(server: Server, run: ServerRun, network: TestNetwork): 
   return left;
 }
 
-async function runSuite(endpoint: string, run: Run): Promise<boolean> {
-  const { values, outDir } = run;
-  const isOurs = values.runtime === 'berth' && !values.all;
-  const rules = listSkipRules().filter((rule) => isOurs || rule.kind !== 'notBuilt');
-  const seed = values.seed ?? String(Math.floor(Math.random() * 1_000_000));
-  const reportFile = join(outDir, 'report.json');
-  rmSync(reportFile, { force: true });
-  console.log(
-    `critest against ${endpoint}, ${values.parallel} at a time, seed ${seed}, log ${join(outDir, 'critest.log')}`,
-  );
-  const startMs = Date.now();
-  const status = await runCritest(endpoint, run, rules, seed);
-  const seconds = ((Date.now() - startMs) / 1000).toFixed(0);
-  if (!existsSync(reportFile)) {
-    console.log(
-      `critest ended with ${status} and no report; end of its log:\n${readTail(join(outDir, 'critest.log'))}`,
-    );
-    return false;
+interface Round {
+  readonly seed: string;
+  readonly results: readonly SpecResult[];
+  readonly isGood: boolean;
+  readonly seconds: number;
+}
+
+/** Runs the suite as often as asked for, and resolves with whether every round was good. */
+async function runRounds(endpoint: string, run: Run): Promise<boolean> {
+  const { values } = run;
+  const rounds: Round[] = [];
+  for (let index = 0; index < Number(values.repeat); index += 1) {
+    const seed = values.seed ?? String(Math.floor(Math.random() * 1_000_000));
+    rounds.push(await runRound(endpoint, run, seed));
   }
-  const reports = JSON.parse(readFileSync(reportFile, 'utf8')) as GinkgoReport[];
+  const bad = rounds.filter((round) => !round.isGood).length;
+  if (rounds.length > 1) console.log(`\n${rounds.map(formatRound).join('\n')}`);
+  return bad === 0;
+}
+
+function formatRound({ seed, results, isGood: good, seconds }: Round, index: number): string {
+  const counts = tally(results);
+  const failed = counts.failed + counts.unexcused;
+  return `round ${index + 1}: ${counts.passed} passed, ${failed} failed, seed ${seed}, ${seconds.toFixed(0)} s, ${good ? 'good' : 'NOT GOOD'}`;
+}
+
+/** Every pass of the suite, judged together: one table and one verdict. */
+async function runRound(endpoint: string, run: Run, seed: string): Promise<Round> {
+  const { values, outDir, tools } = run;
+  const rules = listSkipRules();
+  const suiteRun: Omit<SuiteRun, 'label' | 'handler'> = {
+    tools,
+    outDir,
+    endpoint,
+    focus: values.focus,
+    skip: [...rules.filter((rule) => !rule.isSkippedBySuite).map((rule) => rule.spec.source), ...values.skip],
+    seed,
+    nodes: Number(values.parallel),
+    isWebSocket: values.websocket,
+  };
+  const passes = planPasses(await readHandlers(tools.crictl, endpoint), values.handler);
+  const startMs = Date.now();
+  console.log(`critest against ${endpoint}, ${values.parallel} at a time, seed ${seed}, logs in ${outDir}`);
+  const reports: GinkgoReport[] = [];
+  const statuses: (number | null)[] = [];
+  for (const pass of passes) {
+    const wanted = await selectSpecs(pass, passes, suiteRun);
+    if (wanted === undefined) continue;
+    const end = await runSuite({ ...wanted, label: pass.label, handler: pass.handler });
+    statuses.push(end.status);
+    if (end.reports === undefined) {
+      console.log(
+        `critest ended with ${end.status} and no report; end of its log:\n${readTail(end.logFile)}`,
+      );
+      return { seed, results: [], isGood: false, seconds: (Date.now() - startMs) / 1000 };
+    }
+    reports.push(...ownReports(pass, end.reports));
+  }
+  const seconds = (Date.now() - startMs) / 1000;
   const isPartial = values.focus.length + values.skip.length > 0;
   const results = judgeSpecs(reports, { rules, isPartial });
-  console.log(`\n${formatResults(results)}, in ${seconds} s`);
+  console.log(`\n${formatResults(results)}, in ${seconds.toFixed(0)} s`);
+  for (const { handler, label } of passes.slice(1)) console.log(`${label}: with the handler ${handler}`);
   const idle = listIdleRules(results, rules);
   for (const rule of idle) console.log(`the skip rule ${rule.spec} matches no spec of the suite`);
-  return isGood(results) && idle.length === 0 && agreesWithStatus(status, results);
+  const agrees = statuses.every((status) => agreesWithStatus(status, results));
+  return { seed, results, isGood: isGood(results) && idle.length === 0 && agrees, seconds };
+}
+
+/**
+ * Narrows a run to the pass's own specs: the first leaves out those of the others, and the others name theirs one by
+ * one, since a spec must fit a focus that the user gave as well. undefined when nothing is left to run.
+ */
+async function selectSpecs(
+  pass: Pass,
+  passes: readonly Pass[],
+  suiteRun: Omit<SuiteRun, 'label' | 'handler'>,
+): Promise<Omit<SuiteRun, 'label' | 'handler'> | undefined> {
+  if (passes.length === 1) return suiteRun;
+  const names = await listSpecs({ ...suiteRun, label: 'list', handler: pass.handler });
+  const own = names.filter((name) => pass.isOwnSpec(name));
+  if (pass === passes[0]) {
+    const others = names.filter((name) => !pass.isOwnSpec(name));
+    return { ...suiteRun, skip: [...suiteRun.skip, ...others.map(patternOf)] };
+  }
+  return own.length === 0 ? undefined : { ...suiteRun, focus: own.map(patternOf) };
 }
 
 /** A run that is interrupted or fails outside every spec shows in the exit status only. */
@@ -217,66 +282,6 @@ function agreesWithStatus(status: number | null, results: readonly SpecResult[])
   if (status === 0 || results.some(({ verdict }) => verdict === 'failed')) return true;
   console.log(`critest ended with ${status} although no spec failed`);
   return false;
-}
-
-/** Runs critest, by itself or under ginkgo for several nodes, and resolves with its exit status. */
-function runCritest(
-  endpoint: string,
-  run: Run,
-  rules: readonly SkipRule[],
-  seed: string,
-): Promise<number | null> {
-  const { values, tools, outDir } = run;
-  const skips = [
-    ...rules.filter((rule) => !rule.isSkippedBySuite).map((rule) => rule.spec.source),
-    ...values.skip,
-  ];
-  const ginkgo: [string, string][] = [
-    ['seed', seed],
-    ['no-color', 'true'],
-    ...values.focus.map((pattern): [string, string] => ['focus', pattern]),
-    ...skips.map((pattern): [string, string] => ['skip', pattern]),
-  ];
-  const suite = [
-    `-runtime-endpoint=${endpoint}`,
-    ...(values.handler === '' ? [] : [`-runtime-handler=${values.handler}`]),
-    ...(values.websocket ? ['-websocket-exec', '-websocket-attach', '-websocket-portforward'] : []),
-    // Otherwise a crictl.yaml of the machine is read.
-    `-config=${join(outDir, 'no-such-config')}`,
-  ];
-  let file = tools.critest;
-  let args = [
-    ...suite,
-    ...ginkgo.map(([key, value]) => `-ginkgo.${key}=${value}`),
-    `-ginkgo.json-report=${join(outDir, 'report.json')}`,
-  ];
-  if (values.parallel !== '1') {
-    // ginkgo knows a compiled suite by its name's ending.
-    const link = join(outDir, 'critest.test');
-    rmSync(link, { force: true });
-    symlinkSync(tools.critest, link);
-    const own = ginkgo.map(([key, value]) => `--${key}=${value}`);
-    file = tools.ginkgo;
-    args = [
-      `--nodes=${values.parallel}`,
-      '--json-report=report.json',
-      `--output-dir=${outDir}`,
-      '--timeout=1h',
-      '-v',
-      ...own,
-      link,
-      '--',
-      ...suite,
-    ];
-  }
-  const log = createWriteStream(join(outDir, 'critest.log'));
-  return new Promise((resolveStatus, reject) => {
-    const child = spawn(file, args, { cwd: outDir, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr]) stream.pipe(log, { end: false });
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal));
-    child.once('error', reject);
-    child.once('close', (code) => log.end(() => resolveStatus(code)));
-  });
 }
 
 if (import.meta.main) await main();

@@ -8,11 +8,6 @@ export interface SkipRule {
   /** Matched against the spec's full name. */
   readonly spec: RegExp;
   readonly reason: string;
-  /**
-   * `suite`: not a matter of conformance, or not to be had anywhere offline. `host`: this machine lacks
-   * something. `notBuilt`: ours to do; `--all` runs these too.
-   */
-  readonly kind: 'suite' | 'host' | 'notBuilt';
   /** True when the suite itself skips the spec; otherwise the runner keeps it from running. */
   readonly isSkippedBySuite: boolean;
 }
@@ -23,32 +18,22 @@ export function listSkipRules(): SkipRule[] {
     {
       spec: /benchmark/,
       reason: 'benchmarks measure and assert nothing; critest runs them only on request',
-      kind: 'suite',
       isSkippedBySuite: true,
     },
     {
       spec: /public image with digest should be pulled and removed/,
       reason: 'pinned to the digest of one published image, whose bytes cannot be rebuilt',
-      kind: 'suite',
       isSkippedBySuite: false,
     },
-    // Not built yet: empty this part as the work lands.
-    notBuilt(/\] Streaming /, 'exec, attach and port-forward streams are not built yet'),
-    notBuilt(/ UserNamespaces /, 'pods in user namespaces are not built yet'),
   ];
   if (!hasAppArmor()) {
     rules.push({
       spec: /\] AppArmor /,
       reason: 'the kernel of this machine has AppArmor off',
-      kind: 'host',
       isSkippedBySuite: true,
     });
   }
   return rules;
-}
-
-function notBuilt(spec: RegExp, reason: string): SkipRule {
-  return { spec, reason, kind: 'notBuilt', isSkippedBySuite: false };
 }
 
 function hasAppArmor(): boolean {
