@@ -70,7 +70,7 @@ test('all that cannot be resolved is named, with the files that were passed over
     const attempt = added('v.com/net=a', 'v.com/net=z', 'v.com/net=n', 'w.com/x=y');
     await expect(attempt).rejects.toMatchObject({ kind: 'NotFound' });
     await expect(attempt).rejects.toThrow('unresolvable CDI devices v.com/net=z, v.com/net=n, w.com/x=y: ');
-    await expect(attempt).rejects.toThrow('netDevices, intelRdt, which is not supported');
+    await expect(attempt).rejects.toThrow('with netDevices, intelRdt, not supported here');
     await expect(attempt).rejects.toThrow('bad.json: kind "nonsense" is not vendor/class');
   }
   expect(warnings).toEqual([

@@ -85,7 +85,7 @@ export class CdiRegistry {
     const unsupported = [...last.file.value.edits.unsupported, ...last.edits.unsupported];
     if (unsupported.length > 0)
       return {
-        reason: `${last.file.path} asks for ${unsupported.join(', ')}, which is not supported`,
+        reason: `defined by ${last.file.path} with ${unsupported.join(', ')}, not supported here`,
         isUnknown: false,
       };
     return last;
