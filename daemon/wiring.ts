@@ -22,7 +22,6 @@ import { CniPodNetwork } from '#network/cni-pod-network.ts';
 import { Announcer } from '#runtime/announcer.ts';
 import { CdiRegistry } from '#runtime/cdi/registry.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
-import type { ContainerRecord } from '#runtime/container/record.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { HandlerTable } from '#runtime/handlers.ts';
 import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
@@ -30,18 +29,16 @@ import { noHooks } from '#runtime/lifecycle-hooks.ts';
 import { ExitFiles } from '#runtime/monitor/exit-files.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
+import { openRecords } from '#runtime/open-records.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
-import { RecordStore } from '#runtime/record-store.ts';
 import { currentBootId, recover } from '#runtime/recover.ts';
 import { ImageVolumes } from '#runtime/sandbox/image-volumes.ts';
 import { PinnedSandboxes } from '#runtime/sandbox/manager.ts';
 import { PidInit } from '#runtime/sandbox/pid-init.ts';
-import type { SandboxRecord } from '#runtime/sandbox/record.ts';
 import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
 import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase } from '#state/database.ts';
-import { RecordTable } from '#state/record-table.ts';
 import type { Config } from './config/options.ts';
 import { version } from './version.ts';
 
@@ -146,24 +143,8 @@ async function openHandlers(
   return new HandlerTable(new Map(present.map((handler) => [handler.name, handler])), defaultHandler);
 }
 
-/** A store over its table. What cannot be read stays on disk and is reported. */
-function openStore<R extends { readonly id: string; readonly state: string }>(
-  database: ReturnType<typeof openDatabase>,
-  table: string,
-  noun: string,
-  log: Log,
-): RecordStore<R> {
-  const rows = new RecordTable<R>(database, table, (record) => typeof record.state === 'string');
-  const store = new RecordStore<R>(rows, noun);
-  const { records, damaged } = rows.load();
-  store.adopt(records);
-  for (const { id, problem } of damaged)
-    log.error({ id }, `the record of a ${noun} cannot be read: ${problem}`);
-  return store;
-}
-
-/** Whether the machine was not rebooted since the last daemon; remembers this boot. */
-function isSameBoot(rootDir: string): boolean {
+/** Whether the machine was not rebooted since the last daemon recovered; `remember` notes that this one has. */
+function compareBoot(rootDir: string): { isSame: boolean; remember: () => void } {
   const path = join(rootDir, 'boot-id');
   const current = currentBootId();
   let last = '';
@@ -172,8 +153,12 @@ function isSameBoot(rootDir: string): boolean {
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
-  if (last !== current) writeFileSync(path, `${current}\n`);
-  return last === current;
+  return {
+    isSame: last === current,
+    remember: () => {
+      if (last !== current) writeFileSync(path, `${current}\n`);
+    },
+  };
 }
 
 function factsOf(
@@ -222,10 +207,15 @@ export async function buildServices(
       ? {}
       : { defaultApparmorProfile: config.runtime.apparmorProfile }),
   };
+  const handlerPaths = handlers.list().map(({ path }) => path);
   const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
   const database = openDatabase(join(rootDir, 'state.db'));
-  const sandboxRecords = openStore<SandboxRecord>(database, 'sandboxes', 'sandbox', log);
-  const containerRecords = openStore<ContainerRecord>(database, 'containers', 'container', log);
+  const { sandboxes: sandboxRecords, containers: containerRecords } = openRecords(
+    database,
+    paths,
+    handlers,
+    log,
+  );
   const announcer = new Announcer(log);
   const exits = new ExitFiles(paths.exits, log);
   const nodeHostname = hostname();
@@ -290,6 +280,11 @@ export async function buildServices(
     execDrainMs: config.runtime.execDrainMs,
     log,
   });
+  const programs = {
+    unshare: requireProgram('unshare', '', 'PATH'),
+    nsenter: requireProgram('nsenter', '', 'PATH'),
+    sh: requireProgram('sh', '', 'PATH'),
+  };
   const initPath = findProgram([config.runtime.initPath || 'catatonit'], programDirs);
   const sandboxes = new PinnedSandboxes({
     sandboxes: sandboxRecords,
@@ -302,11 +297,7 @@ export async function buildServices(
     mappedLayers,
     announcer,
     hooks: noHooks,
-    programs: {
-      unshare: requireProgram('unshare', '', 'PATH'),
-      nsenter: requireProgram('nsenter', '', 'PATH'),
-      sh: requireProgram('sh', '', 'PATH'),
-    },
+    programs,
     nodeHostname,
     checkCgroupParent: (parent) => {
       cgroupsPath(cgroupDriver, parent, 'x');
@@ -356,17 +347,26 @@ export async function buildServices(
       images.recover();
       await network.start();
       containers.watchExits();
+      const boot = compareBoot(rootDir);
       const found = await recover({
         sandboxes: sandboxRecords,
         containers: containerRecords,
         sandboxManager: sandboxes,
         containerManager: containers,
+        network,
+        snapshotter,
+        mappedLayers,
         paths,
-        isSameBoot: isSameBoot(rootDir),
+        strays: {
+          programs: [conmonPath, programs.unshare, programs.nsenter, '/bin/cp', ...handlerPaths],
+          programDirs: config.network.cniPluginDirs,
+        },
+        isSameBoot: boot.isSame,
         log,
       });
+      boot.remember();
       stats.start();
-      log.info(found, 'recovered');
+      log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
     },
     applyReload: (changed) => images.setPinned(changed.images.pinned),
     close: async () => {

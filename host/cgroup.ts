@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { sendSignal } from './launch.ts';
 
 const CGROUP2_MAGIC = 0x63677270;
@@ -104,6 +105,23 @@ export function removeGroup(version: 1 | 2, cgroup: string): boolean {
     if (existsSync(directory)) isGone = removeTree(directory) && isGone;
   }
   return isGone;
+}
+
+const clearPauseMs = 20;
+
+/**
+ * Kills what lives in a group and removes it, in every hierarchy. Idempotent; false if something is left after `patienceMs`
+ * (a process in uninterruptible sleep).
+ */
+export async function clearGroup(version: 1 | 2, cgroup: string, patienceMs = 5000): Promise<boolean> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    if (removeGroup(version, cgroup)) return true;
+    if (performance.now() > deadline) return false;
+    killGroup(version, cgroup);
+    // The kernel tells nobody on v1 when a group has become empty.
+    await delay(clearPauseMs);
+  }
 }
 
 function removeTree(directory: string): boolean {

@@ -87,6 +87,8 @@ export class CniPodNetwork implements PodNetwork {
   /** The default network's list once the host is ready for it. */
   #prepared: Promise<NetworkList> | undefined;
   #defaultAttaching = 0;
+  /** A collection of garbage under way: an attachment that begins meanwhile is not among those it knows as valid. */
+  #collecting: Promise<void> | undefined;
 
   /** Reads the debts of earlier runs. Throws Node's error if `stateDir` cannot be used. */
   constructor(options: CniPodNetworkOptions) {
@@ -201,7 +203,15 @@ export class CniPodNetwork implements PodNetwork {
     const valid = new Map(cached.map((entry) => [entry.containerId, entry.ifName]));
     for (const sandboxId of this.#debts.listIds()) valid.set(sandboxId, ifName);
     const attachments = [...valid].map(([containerID, name]) => ({ containerID, ifname: name }));
-    await collectGarbageOfList(this.#runner, list, attachments, { timeoutMs: delTimeoutMs, signal });
+    const limits = { timeoutMs: delTimeoutMs, signal };
+    const work = collectGarbageOfList(this.#runner, list, attachments, limits);
+    const collecting = work
+      .catch(() => {}) // the caller is told; those who wait for it only want its end
+      .then(() => {
+        if (this.#collecting === collecting) this.#collecting = undefined;
+      });
+    this.#collecting = collecting;
+    await work;
   }
 
   status(): Promise<NetworkStatus> {
@@ -296,6 +306,7 @@ export class CniPodNetwork implements PodNetwork {
 
   async #connect(debt: Debt, list: NetworkList, signal: AbortSignal | undefined): Promise<PodNetworkResult> {
     const { sandboxId } = debt;
+    while (this.#collecting) await this.#collecting;
     const durable = this.#debts.record(debt);
     const attachment = attachmentOf(debt, debt.netnsPath);
     const [recorded, added] = await Promise.allSettled([

@@ -22,6 +22,16 @@ export class HandlerTable {
     return handler;
   }
 
+  /**
+   * The handler that a container was made with. Where its name is not known (a damaged record) or configured no more, the one
+   * whose folder holds the container, else the default: clean-up must be possible whatever the configuration has become.
+   */
+  owner(id: string, name: string): CliRuntime {
+    const named = this.#handlers.get(name);
+    if (named) return named;
+    return [...this.#handlers.values()].find((handler) => handler.holds(id)) ?? this.get('');
+  }
+
   names(): string[] {
     return [...this.#handlers.keys()].sort();
   }

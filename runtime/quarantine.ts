@@ -3,16 +3,17 @@
  * them. Everything that clean-up needs follows from the id; what names the pod is taken from the damaged text where it can
  * still be made out, and from what stands on the machine.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
-import { findProcess, type ProcessIdentity, readCommandLine } from '#host/proc.ts';
+import { findProcess, type ProcessIdentity } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { DamagedRecord } from '#state/record-table.ts';
 import type { ContainerConfig, ContainerId } from './container/config.ts';
 import type { ContainerRecord } from './container/record.ts';
 import type { HandlerTable } from './handlers.ts';
+import { findMonitor } from './monitor/end-monitor.ts';
 import type { RuntimePaths } from './paths.ts';
 import type { NamespaceOptions, SandboxConfig, SandboxId } from './sandbox/config.ts';
 import type { SandboxRecord } from './sandbox/record.ts';
@@ -186,20 +187,9 @@ function readSpec(bundle: string): { annotations: Record<string, string>; cgroup
   }
 }
 
-function pidIn(path: string): number {
-  return Number(readText(path)?.trim() || 0);
-}
-
 /** The container's first process by the monitor's pid file; its cgroup, which carries the id, tells that the pid is still its own. */
 function findContainerProcess(bundle: string, id: string): ProcessIdentity | undefined {
-  const pid = pidIn(join(bundle, 'container.pid'));
+  const pid = Number(readText(join(bundle, 'container.pid'))?.trim() || 0);
   if (pid === 0 || !(readText(`/proc/${pid}/cgroup`) ?? '').includes(id)) return undefined;
   return findProcess(pid);
-}
-
-/** The monitor of a bundle that lives, by its pid file and its command line; undefined if there is none. */
-export function findMonitor(bundle: string): ProcessIdentity | undefined {
-  if (!existsSync(join(bundle, 'conmon.pid'))) return undefined;
-  const pid = pidIn(join(bundle, 'conmon.pid'));
-  return pid !== 0 && readCommandLine(pid).includes(bundle) ? findProcess(pid) : undefined;
 }

@@ -1,19 +1,26 @@
 /**
  * Start-up and recovery, which are the same: the records say what was intended, the kernel and the exit files say what is.
- * What was half made is undone; what ran on is taken up; what ended meanwhile is recorded so.
+ * What was half made is undone; what ran on is taken up; what ended meanwhile is recorded so; what no record names is removed.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { ensurePrivateMount } from '#host/namespaces.ts';
+import { ensurePrivateMount, unpinNamespace } from '#host/namespaces.ts';
+import type { Snapshotter } from '#images/contract.ts';
+import type { PodNetwork } from '#network/pod-network.ts';
 import type { ContainerId } from './container/config.ts';
 import type { CrunContainers } from './container/manager.ts';
 import type { ContainerRecord } from './container/record.ts';
+import { removeVolumes } from './container/volumes.ts';
 import type { RuntimePaths } from './paths.ts';
 import type { RecordStore } from './record-store.ts';
+import { removeSandboxFiles } from './sandbox/files.ts';
 import type { PinnedSandboxes } from './sandbox/manager.ts';
 import type { SandboxRecord } from './sandbox/record.ts';
+import type { MappedLayers } from './sandbox/user-namespace.ts';
+import { endStrayExecs, endStrays, type StrayOptions } from './strays.ts';
 
 /** The kernel's id of this boot (random(4)): processes of another boot are gone, whatever their pids say. */
 export function currentBootId(): string {
@@ -25,10 +32,25 @@ export interface RecoveryOptions {
   readonly containers: RecordStore<ContainerRecord>;
   readonly sandboxManager: PinnedSandboxes;
   readonly containerManager: CrunContainers;
+  readonly network: PodNetwork;
+  readonly snapshotter: Snapshotter;
+  readonly mappedLayers: MappedLayers;
   readonly paths: RuntimePaths;
+  /** The programs that the daemon starts, to find those that outlived it at work. */
+  readonly strays: Omit<StrayOptions, 'log'>;
   readonly isSameBoot: boolean;
   readonly log: Log;
 }
+
+export interface Recovered {
+  readonly sandboxes: number;
+  readonly containers: number;
+  /** Settles when also the rest is done that calls need not wait for. Never rejects. */
+  readonly settled: Promise<void>;
+}
+
+/** How long calls are held back for the undoing of half-made objects; a slow CNI plugin must not keep the node down. */
+const patienceMs = 2000;
 
 /** Makes the folders that everything below the state directory stands in. They may be entered by a pod's mapped root, but not read. */
 function makeFolders(paths: RuntimePaths): void {
@@ -37,17 +59,34 @@ function makeFolders(paths: RuntimePaths): void {
     mkdirSync(folder, { recursive: true, mode: 0o711 });
   for (const folder of [paths.exits, paths.sockets]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   ensurePrivateMount(paths.namespaces);
+  // Sockets that an exec with a terminal was about to use.
+  rmSync(join(paths.roots.state, 'console'), { recursive: true, force: true });
 }
 
 /** Brings records and machine together. One object that cannot be recovered never keeps the others from it. */
-export async function recover(options: RecoveryOptions): Promise<{ sandboxes: number; containers: number }> {
-  const { containers, sandboxes, containerManager, sandboxManager, log } = options;
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { containers, sandboxes, log } = options;
   makeFolders(options.paths);
+  const halfMade = new Set<string>([
+    ...containers.list().flatMap(({ id, state }) => (state === 'creating' ? [id] : [])),
+    ...sandboxes.list().flatMap(({ id, state }) => (state === 'initializing' ? [id] : [])),
+  ]);
+  if (halfMade.size > 0) await endStrays({ ...options.strays, log }, halfMade);
+  await endExecs(options);
+  const work = recoverAll(options).then(() => sweep(options));
+  const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
+  if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
+  const settled = work.then(() => payDebts(options)).then(() => collectNetworkGarbage(options));
+  return { sandboxes: sandboxes.list().length, containers: containers.list().length, settled };
+}
+
+async function recoverAll(options: RecoveryOptions): Promise<void> {
+  const { containers, sandboxes, containerManager, sandboxManager, log } = options;
+  // Containers first: a half-made one holds namespaces of its sandbox.
   await Promise.all(
     containers.list().map(async (record) => {
       try {
-        if (record.state === 'creating') await undoCreation(options, record);
-        else containerManager.recover(record, options.isSameBoot);
+        await containerManager.recover(record, options.isSameBoot);
       } catch (error) {
         log.error(
           { containerId: record.id, err: error },
@@ -63,36 +102,85 @@ export async function recover(options: RecoveryOptions): Promise<{ sandboxes: nu
       }),
     ),
   );
-  await sweepBundles(options);
-  return { sandboxes: sandboxes.list().length, containers: containers.list().length };
 }
 
-async function undoCreation(options: RecoveryOptions, record: ContainerRecord): Promise<void> {
-  await options.containerManager.dismantle(record.id, record.handler);
-  options.containers.remove(record.id);
+/** Commands of ExecSync and Exec whose clients went with the daemon: they end, and their files go. */
+async function endExecs({ containers, paths, strays, log }: RecoveryOptions): Promise<void> {
+  const files = containers.list().flatMap(({ id }) => {
+    const bundle = paths.bundle(id);
+    return list(bundle, /^exec-/).map((name) => join(bundle, name));
+  });
+  if (files.length === 0) return;
+  await endStrayExecs({ ...strays, log }, new Set(files));
+  for (const file of files) rmSync(file, { force: true });
 }
 
-/** Bundles, sandbox folders and exit files that no record names: their owner was removed by half. */
-async function sweepBundles(options: RecoveryOptions): Promise<void> {
-  const { paths, log } = options;
+/** Removes what no record names: its owner was removed by half, or its record is lost. */
+async function sweep(options: RecoveryOptions): Promise<void> {
+  const { paths, log, containers, sandboxes } = options;
+  const { state, root } = paths.roots;
   const isKnown = (id: string) =>
-    options.containers.findExact(id) !== undefined || options.sandboxes.findExact(id) !== undefined;
-  for (const id of listIds(join(paths.roots.state, 'bundles'))) {
+    containers.findExact(id) !== undefined || sandboxes.findExact(id) !== undefined;
+  const unknown = (directory: string) => list(directory, /^[0-9a-f]{64}$/).filter((id) => !isKnown(id));
+  const remove = async (what: string, id: string, work: () => Promise<void> | void) => {
+    try {
+      log.warn({ id }, `removing ${what} without a record`);
+      await work();
+    } catch (error) {
+      log.error({ id, err: error }, `removing ${what} without a record failed: ${messageOf(error)}`);
+    }
+  };
+  for (const id of unknown(join(state, 'bundles')))
+    await remove('a bundle', id, () => options.containerManager.dismantle(id as ContainerId, ''));
+  for (const id of unknown(join(state, 'sandboxes')))
+    await remove('the files of a sandbox', id, () => removeSandboxFiles(paths.sandbox(id)));
+  for (const id of unknown(join(root, 'volumes')))
+    await remove('volumes', id, () => removeVolumes(paths.volumes(id)));
+  for (const id of unknown(paths.exits)) rmSync(paths.exitFile(id), { force: true });
+  for (const id of unknown(paths.sockets)) rmSync(join(paths.sockets, id), { force: true });
+  for (const name of list(paths.namespaces, /^[0-9a-f]{64}\.(ipc|uts|user)$/)) {
+    const id = name.slice(0, 64);
     if (isKnown(id)) continue;
-    log.warn({ containerId: id }, 'removing a bundle without a record');
-    await options.containerManager.dismantle(id as ContainerId, '').catch((error) => {
-      log.error(
-        { containerId: id, err: error },
-        `removing a bundle without a record failed: ${messageOf(error)}`,
-      );
+    await remove('a pinned namespace', id, () => {
+      unpinNamespace(join(paths.namespaces, name));
+      unpinNamespace(paths.netns(id));
     });
   }
-  for (const id of listIds(paths.exits)) if (!isKnown(id)) rmSync(join(paths.exits, id), { force: true });
+  const mapped = new Set(sandboxes.list().map(({ id }) => id.slice(0, 16)));
+  for (const prefix of list(join(state, 'm'), /^[0-9a-f]{16}$/))
+    if (!mapped.has(prefix))
+      await remove('mapped layers', prefix, () => options.mappedLayers.release(prefix));
+  for (const key of options.snapshotter.listKeys()) {
+    const id = /^(?:volume-)?([0-9a-f]{64})/.exec(key)?.[1];
+    if (id !== undefined && !isKnown(id))
+      await remove('a snapshot', key, () => options.snapshotter.remove(key));
+  }
 }
 
-function listIds(directory: string): string[] {
+/** Pays what sandboxes without a record owe to the network. What cannot be paid now is tried at the next start. */
+async function payDebts({ network, sandboxes, log }: RecoveryOptions): Promise<void> {
+  for (const id of network.listDebts()) {
+    if (sandboxes.findExact(id)) continue;
+    try {
+      log.warn({ sandboxId: id }, 'detaching a sandbox without a record from its network');
+      await network.detach(id, '');
+    } catch (error) {
+      log.error({ sandboxId: id, err: error }, `detaching it failed: ${messageOf(error)}`);
+    }
+  }
+}
+
+async function collectNetworkGarbage({ network, log }: RecoveryOptions): Promise<void> {
   try {
-    return readdirSync(directory).filter((name) => /^[0-9a-f]{64}$/.test(name));
+    await network.collectGarbage();
+  } catch (error) {
+    log.warn({ err: error }, `the network plugins could not collect garbage: ${messageOf(error)}`);
+  }
+}
+
+function list(directory: string, pattern: RegExp): string[] {
+  try {
+    return readdirSync(directory).filter((name) => pattern.test(name));
   } catch {
     return []; // nothing was ever made there since the boot
   }

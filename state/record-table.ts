@@ -15,6 +15,8 @@ function fromJson<R>(text: string): R {
 export interface DamagedRecord {
   readonly id: string;
   readonly problem: string;
+  /** What stands in the table, for those who can make something of it. */
+  readonly text: string;
 }
 
 /**
@@ -59,7 +61,7 @@ export class RecordTable<R extends { readonly id: string }> {
         if (record.id !== row.id || !this.#isValid(record)) throw new Error('fields are missing');
         records.push(record);
       } catch (error) {
-        damaged.push({ id: row.id, problem: messageOf(error) });
+        damaged.push({ id: row.id, problem: messageOf(error), text: String(row.record) });
       }
     }
     return { records, damaged };

@@ -18,6 +18,7 @@ import { requestedCdiDevices } from '../cdi/requested-devices.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { LifecycleHooks } from '../lifecycle-hooks.ts';
+import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
@@ -231,7 +232,11 @@ export class ContainerCreator {
       exits.remove(id);
       rmSync(join(paths.sockets, id), { force: true });
     });
-    undo.add('delete the container from the OCI runtime', () => handler.remove(id));
+    undo.add('delete the container from the OCI runtime', async () => {
+      await handler.remove(id);
+      // It writes an exit file as its last act.
+      await awaitMonitorEnd(bundle);
+    });
     const started = await step('create-container/run-monitor', () =>
       createMonitored(
         this.#options.conmonPath,

@@ -11,16 +11,18 @@ import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { type StepName, step } from '#base/step.ts';
-import { countOomKills, killGroup } from '#host/cgroup.ts';
+import { clearGroup, countOomKills, killGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
 import { unmountAll } from '#host/mount.ts';
-import { isRunning, signalProcess } from '#host/proc.ts';
+import { isRunning, parentOf, signalProcess } from '#host/proc.ts';
+import { watchProcess } from '#host/process-watch.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
 import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
+import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFile } from '../monitor/exit-files.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
@@ -40,6 +42,8 @@ const exitLostCode = 255;
 const startFailedCode = 128;
 const reopenTimeoutMs = 10_000;
 const exitRetryMs = 1000;
+/** How long a monitor may take to write the exit code of a container that is gone. */
+const monitorPatienceMs = 5000;
 
 export interface ManagerOptions extends CreatorOptions {
   readonly sandboxes: RecordStore<SandboxRecord>;
@@ -65,6 +69,8 @@ export class CrunContainers implements ContainerManager {
   readonly #exitWatches = new Map<ContainerId, ExitWatch>();
   /** Exited containers of which the OCI runtime and the mount table hold nothing any more. */
   readonly #released = new Set<ContainerId>();
+  /** Containers whose process is gone while the monitor lives: it is given some time to tell of the exit. */
+  readonly #awaitingMonitor = new Set<ContainerId>();
   /** What is given back after an exit (runtime state, cgroup, mount), under way; remove waits for it. */
   readonly #releases = new Map<ContainerId, Promise<void>>();
   /** Exits that the hooks are being told of; stop and remove wait for it. */
@@ -301,29 +307,43 @@ export class CrunContainers implements ContainerManager {
   }
 
   #watchMonitor(id: ContainerId, exited: Promise<ExitStatus>): void {
-    exited.then(() => {
-      const record = this.#containers.findExact(id);
-      if (!record || record.state === 'exited') return;
-      const file = this.#options.exits.find(id);
-      if (file) this.#onExitFile(file);
-      else this.#adopt(record);
-    });
+    exited.then(() => this.#onMonitorEnd(id));
   }
 
-  /** The monitor died without a word: its child is now ours, so its end is still seen, and the exit code with it. */
+  /** The monitor of a container that an earlier daemon made: no child of this one, so no signal tells of its end. */
+  #watchInheritedMonitor(record: ContainerRecord): void {
+    const { id, monitor } = record;
+    if (monitor) watchProcess(monitor).ended.then(() => this.#onMonitorEnd(id));
+    else this.#onMonitorEnd(id);
+  }
+
+  #onMonitorEnd(id: ContainerId): void {
+    const record = this.#containers.findExact(id);
+    if (!record || record.state === 'exited') return;
+    const file = this.#options.exits.find(id);
+    if (file) this.#onExitFile(file);
+    else this.#adopt(record);
+  }
+
+  /** The monitor died without a word. Its container is watched directly, so that its end is still seen. */
   #adopt(record: ContainerRecord): void {
-    const { process } = record;
-    if (!process) {
-      this.#exitGone(record.id);
+    const { id, process: first } = record;
+    if (!first) {
+      this.#exitGone(id);
       return;
     }
     this.#log.warn(
-      { containerId: record.id, pid: process.pid },
+      { containerId: id, pid: first.pid },
       'the monitor died; its container is watched directly and its log has ended',
     );
-    awaitAdopted(process.pid).then((status) => {
-      const exitCode = status.type === 'exited' ? status.code : 128 + status.signal;
-      this.#onExit(record.id, exitCode, nowNs());
+    // The child of a monitor that this daemon started is now ours to reap; that of an earlier daemon's is the node's init's.
+    const isOurs = parentOf(first.pid) === process.pid;
+    const ended: Promise<ExitStatus | undefined> = isOurs
+      ? awaitAdopted(first.pid)
+      : watchProcess(first).ended;
+    ended.then((status) => {
+      if (status) this.#onExit(id, status.type === 'exited' ? status.code : 128 + status.signal, nowNs());
+      else this.#exitGone(id);
     });
   }
 
@@ -364,13 +384,33 @@ export class CrunContainers implements ContainerManager {
       this.#onExitFile(file);
       return;
     }
-    if (record.monitor && isRunning(record.monitor)) return; // it is about to write the file
+    if (record.monitor && isRunning(record.monitor)) {
+      this.#hurryMonitor(id);
+      return; // it is about to write the file
+    }
     this.#recordExit(id, {
       exitCode: exitLostCode,
       atNs: nowNs(),
       reason: 'Unknown',
       message: 'the container and its monitor are gone and left no exit code',
     });
+  }
+
+  /** Kills a monitor that does not tell of its container's end within a while; its own end is watched, and tells. */
+  #hurryMonitor(id: ContainerId): void {
+    if (this.#awaitingMonitor.has(id)) return;
+    this.#awaitingMonitor.add(id);
+    setTimeout(() => {
+      this.#awaitingMonitor.delete(id);
+      const record = this.#containers.findExact(id);
+      if (!record?.monitor || record.state === 'exited') return;
+      if (this.#options.exits.find(id)) {
+        this.#exitGone(id);
+        return;
+      }
+      this.#log.warn({ containerId: id }, 'a container is gone and its monitor does not tell how: killed');
+      signalProcess(record.monitor, sigkill);
+    }, monitorPatienceMs).unref();
   }
 
   #judge(record: ContainerRecord, exitCode: number): { reason: string; message: string } {
@@ -408,6 +448,10 @@ export class CrunContainers implements ContainerManager {
     this.#stopNotices.set(id, notice);
     this.#exitWatch(id).resolve();
     this.#exitWatches.delete(id);
+    this.#startRelease(id);
+  }
+
+  #startRelease(id: ContainerId): void {
     const release = this.#release(id).finally(() => {
       if (this.#releases.get(id) === release) this.#releases.delete(id);
     });
@@ -420,7 +464,7 @@ export class CrunContainers implements ContainerManager {
     if (!record) return;
     try {
       await step('stop-container/release', async () => {
-        await this.#options.handlers.get(record.handler).remove(id);
+        await this.#options.handlers.owner(id, record.handler).remove(id);
         unmountAll(this.#options.paths.rootfs(id));
       });
       this.#released.add(id);
@@ -464,7 +508,9 @@ export class CrunContainers implements ContainerManager {
     const { paths, exits, snapshotter } = this.#options;
     if (!isReleased && existsSync(paths.bundle(id)))
       await step('remove-container/delete-from-runtime', async () => {
-        await this.#options.handlers.get(handler).remove(id);
+        await this.#options.handlers.owner(id, handler).remove(id);
+        await awaitMonitorEnd(paths.bundle(id));
+        await this.#clearCgroup(id);
         unmountAll(paths.rootfs(id));
       });
     await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
@@ -573,17 +619,57 @@ export class CrunContainers implements ContainerManager {
     }
   }
 
-  /** Takes up a container that ran before this daemon started: its end is found now or heard of later. */
-  recover(record: ContainerRecord, isSameBoot: boolean): void {
-    if (record.state === 'exited') return;
-    const file = this.#options.exits.find(record.id);
+  /** The cgroup that the bundle names, for an OCI runtime that was killed at work leaves it. */
+  async #clearCgroup(id: ContainerId): Promise<void> {
+    const { linux } = (this.#readSpec(id) ?? {}) as { linux?: { cgroupsPath?: string } };
+    const path = linux?.cgroupsPath ?? '';
+    // Only a group of its own: the name of every container's group ends with its id.
+    if (!path.endsWith(id)) return;
+    const location = cgroupLocation(path);
+    if (!(await clearGroup(this.#options.host.cgroupVersion, location)))
+      this.#log.warn(
+        { containerId: id, cgroup: location },
+        'processes in the cgroup of a container do not die',
+      );
+  }
+
+  /**
+   * Takes up a container that an earlier daemon left, from facts: the exit file, the process, the OCI runtime's own folder.
+   * Its end is found now or heard of later. One that was being created is undone.
+   */
+  async recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
+    const { id, state } = record;
+    if (state === 'creating') {
+      const { name, attempt } = record.config.metadata;
+      // Under the name's lock: the client may ask for the same container again meanwhile.
+      await this.#lock.run(`name ${record.sandboxId}/${name}/${attempt}`, async () => {
+        await this.dismantle(id, record.handler);
+        this.#containers.remove(id);
+      });
+      return;
+    }
+    if (state === 'exited') {
+      this.#recoverExited(record);
+      return;
+    }
+    const file = this.#options.exits.find(id);
     if (file) {
       this.#onExitFile(file);
       return;
     }
-    const isAlive = isSameBoot && record.process !== undefined && isRunning(record.process);
-    if (isAlive) return;
-    this.#recordExit(record.id, {
+    if (isSameBoot && record.process && isRunning(record.process)) {
+      this.#recoverStarted(record);
+      this.#watchInheritedMonitor(record);
+      return;
+    }
+    if (isSameBoot && record.monitor && isRunning(record.monitor)) {
+      this.#watchInheritedMonitor(record);
+      this.#hurryMonitor(id);
+      return;
+    }
+    // What a damaged record was is for the client to see, and to end.
+    if (state === 'unknown') return;
+    this.#recordExit(id, {
       exitCode: exitLostCode,
       atNs: nowNs(),
       reason: 'Unknown',
@@ -591,5 +677,21 @@ export class CrunContainers implements ContainerManager {
         ? 'the container ended while no monitor watched it'
         : 'the node was rebooted while the container ran',
     });
+  }
+
+  /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
+  #recoverStarted(record: ContainerRecord): void {
+    const { id, sandboxId, handler } = record;
+    const runtime = this.#options.handlers.owner(id, handler);
+    if (record.state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id)) return;
+    this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
+    this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
+  }
+
+  /** What an exited container should have given back, if the daemon did not come to it. */
+  #recoverExited({ id, handler }: ContainerRecord): void {
+    unmountAll(this.#options.paths.rootfs(id));
+    if (this.#options.handlers.owner(id, handler).holds(id)) this.#startRelease(id);
+    else this.#released.add(id);
   }
 }

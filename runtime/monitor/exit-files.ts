@@ -1,5 +1,5 @@
 import { type FSWatcher, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Log } from '#base/log.ts';
 
 export interface ExitFile {
@@ -26,16 +26,34 @@ export class ExitFiles {
     this.#log = log;
   }
 
-  /** Reports every exit from now on; the listener may hear of one twice. */
+  /**
+   * Reports every exit from now on; the listener may hear of one twice. It may also miss one, when the kernel's queue of
+   * events overflows or the folder was replaced: the end of the monitor, watched for each container, is the second sign.
+   */
   watch(listener: (exit: ExitFile) => void): void {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    this.#watcher = watch(this.#directory, (_event, name) => {
+    const watcher = watch(this.#directory, (_event, name) => {
+      // The folder's own name: it was removed or moved, and this watch hears of nothing any more.
+      if (name === basename(this.#directory)) this.#watchAgain(watcher, listener);
       const exit = name === null ? undefined : this.find(name);
       if (exit) listener(exit);
     });
-    this.#watcher.on('error', (error) =>
+    watcher.on('error', (error) =>
       this.#log.error({ err: error, path: this.#directory }, 'watching exit files failed'),
     );
+    this.#watcher = watcher;
+  }
+
+  #watchAgain(gone: FSWatcher, listener: (exit: ExitFile) => void): void {
+    if (this.#watcher !== gone) return;
+    gone.close();
+    this.#log.warn({ path: this.#directory }, 'the folder of exit files was removed; it is made again');
+    try {
+      this.watch(listener);
+      for (const exit of this.list()) listener(exit);
+    } catch (error) {
+      this.#log.error({ err: error, path: this.#directory }, 'watching exit files failed');
+    }
   }
 
   close(): void {

@@ -2,6 +2,8 @@
  * An OCI runtime as a program: crun or runc (their command lines are alike: runtime-spec `runtime.md` names the
  * operations). Create goes through the monitor, which starts the program itself; see `runtime/monitor`.
  */
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import { type Launched, launch, type RunResult, run, succeeded } from '#host/launch.ts';
 import type { OciResources } from '../spec/oci-spec.ts';
@@ -82,6 +84,18 @@ export class CliRuntime {
     const result = await this.#run(['delete', '--force', id], {});
     if (!succeeded(result.status) && !meansNotRunning(result))
       throw describeFailure(this.name, 'delete', id, result);
+    // A runtime that was killed while it created the container leaves a folder that it does not know itself.
+    rmSync(join(this.root, id), { recursive: true, force: true });
+  }
+
+  /** Whether the runtime has a folder for the container. */
+  holds(id: string): boolean {
+    return existsSync(join(this.root, id));
+  }
+
+  /** Whether a created container still waits to be started: both runtimes keep a FIFO for that, and remove it when it is. */
+  isWaitingForStart(id: string): boolean {
+    return existsSync(join(this.root, id, 'exec.fifo'));
   }
 
   /** Changes cgroup limits of a running container. */

@@ -12,7 +12,8 @@ import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
 import { isNamespacePin, type PinPrograms, pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
-import { isRunning } from '#host/proc.ts';
+import { isRunning, type ProcessIdentity } from '#host/proc.ts';
+import { watchProcess } from '#host/process-watch.ts';
 import type { PodNetwork } from '#network/pod-network.ts';
 import type { Announcer } from '../announcer.ts';
 import type { CrunContainers } from '../container/manager.ts';
@@ -162,10 +163,8 @@ export class PinnedSandboxes implements SandboxManager {
         const handler = handlers.get(record.runtimeHandler);
         undo.add('remove the init', () => pidInit.remove(id, record.init, handler));
         const init = await step('run-sandbox/start-init', () => pidInit.start(record, handler, signal));
-        record = await step('run-sandbox/record-init', () =>
-          this.#sandboxes.update(id, { init: init.process }),
-        );
-        init.monitorExited.then(() => this.#onInitExit(id));
+        record = await step('run-sandbox/record-init', () => this.#sandboxes.update(id, { init }));
+        this.#watchInit(id, init);
       }
       throwIfAborted(signal, `running sandbox ${id}`);
       record = await this.#makeReady(record, undo);
@@ -254,11 +253,13 @@ export class PinnedSandboxes implements SandboxManager {
     };
   }
 
-  #onInitExit(id: SandboxId): void {
-    const record = this.#sandboxes.findExact(id);
-    if (record?.state !== 'ready' || (record.init && isRunning(record.init))) return;
-    this.#log.warn({ sandboxId: id }, 'the init of the sandbox died; the sandbox is not ready any more');
-    this.#markNotReady(id);
+  /** By the process itself, not by its monitor, which may die before it, and which a restarted daemon does not hear of. */
+  #watchInit(id: SandboxId, init: ProcessIdentity): void {
+    watchProcess(init).ended.then(() => {
+      if (this.#sandboxes.findExact(id)?.state !== 'ready') return;
+      this.#log.warn({ sandboxId: id }, 'the init of the sandbox died; the sandbox is not ready any more');
+      this.#markNotReady(id);
+    });
   }
 
   /** Disk, memory, announcement. Idempotent. */
@@ -297,7 +298,7 @@ export class PinnedSandboxes implements SandboxManager {
     if (record.netnsPath !== '')
       await step('stop-sandbox/detach-network', () => network.detach(id, record.netnsPath));
     await step('stop-sandbox/remove-init', () =>
-      pidInit.remove(id, record.init, handlers.get(record.runtimeHandler)),
+      pidInit.remove(id, record.init, handlers.owner(id, record.runtimeHandler)),
     );
     await step('stop-sandbox/unpin-namespaces', () => this.#unpin(record));
     await step('stop-sandbox/release-volumes', async () => {
@@ -356,38 +357,57 @@ export class PinnedSandboxes implements SandboxManager {
   }
 
   /**
-   * Takes up a sandbox that an earlier daemon left. One that was being made is undone; one whose namespaces are gone is
-   * not ready, and keeps its record, for its network is still owed a detach until it is stopped or removed.
+   * Takes up a sandbox that an earlier daemon left. One that was being made is undone; one whose namespaces or init are gone
+   * is not ready, and keeps its record until it is removed.
    */
   async recover(record: SandboxRecord): Promise<void> {
+    const { id } = record;
     if (record.state === 'initializing') {
-      await this.#undoCreation(record);
+      const { name, namespace, uid, attempt } = record.config.metadata;
+      // Under the name's lock: the client may ask for the same sandbox again meanwhile.
+      await this.#lock.run(`name ${JSON.stringify([name, namespace, uid, attempt])}`, () =>
+        this.#undoCreation(record),
+      );
       return;
     }
     if (record.state !== 'ready') return;
     const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath, record.usernsPath].filter(
       (path) => path !== '',
     );
-    const isWhole = pins.every(isNamespacePin) && (record.init === undefined || isRunning(record.init));
-    if (isWhole) return;
-    this.#log.warn(
-      { sandboxId: record.id },
-      'the namespaces of a sandbox are gone; it is not ready any more',
-    );
-    this.#markNotReady(record.id);
+    if (pins.every(isNamespacePin) && (record.init === undefined || isRunning(record.init))) {
+      if (record.init) this.#watchInit(id, record.init);
+      return;
+    }
+    this.#log.warn({ sandboxId: id }, 'the namespaces of a sandbox are gone; it is not ready any more');
+    this.#markNotReady(id);
+    this.#payEarly(record);
+  }
+
+  /** Addresses of a pod that cannot come back are given back now; if that fails, stop does it and says why. Nobody waits for it. */
+  #payEarly({ id, netnsPath }: SandboxRecord): void {
+    if (isNamespacePin(netnsPath)) return;
+    this.#lock
+      .run(id, () => this.#options.network.detach(id, netnsPath))
+      .catch((error) => {
+        this.#log.warn(
+          { sandboxId: id, err: error },
+          `giving back the network of a lost sandbox failed, its stop tries again: ${messageOf(error)}`,
+        );
+      });
   }
 
   async #undoCreation(record: SandboxRecord): Promise<void> {
     const { network, pidInit, handlers, paths } = this.#options;
+    const { id } = record;
     try {
-      if (record.netnsPath !== '') await network.detach(record.id, record.netnsPath);
-      await pidInit.remove(record.id, record.init, handlers.get(record.runtimeHandler));
-      removeSandboxFiles(paths.sandbox(record.id));
+      if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
+      await pidInit.remove(id, record.init, handlers.owner(id, record.runtimeHandler));
+      removeSandboxFiles(paths.sandbox(id));
       this.#unpin(record);
-      this.#sandboxes.remove(record.id);
+      this.#sandboxes.remove(id);
     } catch (error) {
       this.#log.error(
-        { sandboxId: record.id, err: error },
+        { sandboxId: id, err: error },
         `undoing a half-made sandbox failed: ${messageOf(error)}`,
       );
       this.#sandboxes.put({ ...record, state: 'notReady' });

@@ -5,10 +5,10 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
-import type { ExitStatus } from '#host/launch.ts';
 import { MS_NODEV, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
 import { isRunning, type ProcessIdentity, signalProcess } from '#host/proc.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
+import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
@@ -29,11 +29,6 @@ export interface PidInitOptions {
   readonly defaultSeccompProfile: string | undefined;
 }
 
-export interface StartedInit {
-  readonly process: ProcessIdentity;
-  readonly monitorExited: Promise<ExitStatus>;
-}
-
 export class PidInit {
   readonly #options: PidInitOptions;
 
@@ -42,7 +37,7 @@ export class PidInit {
   }
 
   /** Starts the init of `sandbox`, under the sandbox's own id. The caller undoes with `remove`, also on failure. */
-  async start(sandbox: SandboxRecord, handler: CliRuntime, signal: AbortSignal): Promise<StartedInit> {
+  async start(sandbox: SandboxRecord, handler: CliRuntime, signal: AbortSignal): Promise<ProcessIdentity> {
     const { paths, initPath } = this.#options;
     if (initPath === '' || !existsSync(initPath))
       throw new RuntimeError(
@@ -98,14 +93,18 @@ export class PidInit {
       signal,
     );
     await handler.start(sandbox.id, signal);
-    return { process: started.container, monitorExited: started.monitorExited };
+    return started.container;
   }
 
   /** Ends the init and removes what it had. Idempotent. */
   async remove(sandboxId: string, init: ProcessIdentity | undefined, handler: CliRuntime): Promise<void> {
     const { paths, exits } = this.#options;
     if (init && isRunning(init)) signalProcess(init, 9);
-    if (existsSync(paths.bundle(sandboxId))) await handler.remove(sandboxId);
+    if (existsSync(paths.bundle(sandboxId))) {
+      await handler.remove(sandboxId);
+      // It writes an exit file as its last act.
+      await awaitMonitorEnd(paths.bundle(sandboxId));
+    }
     unmountAll(paths.rootfs(sandboxId));
     rmSync(paths.bundle(sandboxId), { recursive: true, force: true });
     rmSync(join(paths.sockets, sandboxId), { force: true });

@@ -1,0 +1,67 @@
+/**
+ * Programs that an earlier daemon had started and that it died before: they work on, and what they make would come after
+ * recovery has cleaned up. Only processes of our own programs are looked at, and only those that name the object in question.
+ */
+import { constants } from 'node:os';
+import { basename } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from '#base/log.ts';
+import { sendSignal } from '#host/launch.ts';
+import { listDescendants, listProcessesOf, type ProgramProcess } from '#host/proc.ts';
+import { watchProcess } from '#host/process-watch.ts';
+
+const rounds = 5;
+const patienceMs = 1000;
+
+/** Whether a command line or an environment names one of `ids`, alone or as part of a path. */
+function mentions(found: ProgramProcess, ids: ReadonlySet<string>): boolean {
+  const words = [...found.command, ...found.environment.filter((entry) => entry.startsWith('CNI_'))];
+  return words.some((word) => {
+    for (const match of word.matchAll(/[0-9a-f]{64}/g)) if (ids.has(match[0])) return true;
+    return false;
+  });
+}
+
+export interface StrayOptions {
+  /** Paths of conmon, the OCI runtimes, unshare and the like. */
+  readonly programs: readonly string[];
+  /** Folders all of whose programs count, such as those of CNI plugins. */
+  readonly programDirs: readonly string[];
+  readonly log: Log;
+}
+
+/** Kills our programs that are at work on one of `ids`, with all that they started, and waits for their end. */
+export async function endStrays(options: StrayOptions, ids: ReadonlySet<string>): Promise<void> {
+  await endProcesses(options, (found) => mentions(found, ids));
+}
+
+/** Kills the OCI runtimes that run a command in a container for a daemon that is gone, by the file which describes it. */
+export async function endStrayExecs(options: StrayOptions, files: ReadonlySet<string>): Promise<void> {
+  await endProcesses(options, ({ command }) => command.some((word) => files.has(word)));
+}
+
+async function endProcesses(
+  { programs, programDirs, log }: StrayOptions,
+  isStray: (found: ProgramProcess) => boolean,
+): Promise<void> {
+  const names = new Set(programs);
+  const isOurs = (path: string) =>
+    names.has(path) || programDirs.some((dir) => path === `${dir}/${basename(path)}`);
+  // A program may start another between the look and the kill: look until nothing is found, but never for ever.
+  for (let round = 0; round < rounds; round += 1) {
+    const strays = listProcessesOf(isOurs, { withEnvironment: true }).filter(isStray);
+    if (strays.length === 0) return;
+    for (const stray of strays) {
+      log.warn(
+        { pid: stray.pid, command: stray.command.slice(0, 4) },
+        'ending a program of an earlier daemon',
+      );
+      const watch = watchProcess(stray);
+      for (const pid of [...listDescendants(stray.pid), stray.pid])
+        sendSignal(pid, constants.signals.SIGKILL);
+      // One in uninterruptible sleep must not hold up the start.
+      await Promise.race([watch.ended, delay(patienceMs, undefined, { ref: false })]);
+      watch.close();
+    }
+  }
+}
