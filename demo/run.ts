@@ -21,11 +21,7 @@ import { DemoFailure, Transcript } from './transcript.ts';
 const transcript = new Transcript();
 /** What must be undone, newest last. */
 const cleanUps: { readonly name: string; readonly run: () => Promise<unknown> | unknown }[] = [];
-const interrupted = Promise.withResolvers<never>();
-interrupted.promise.catch(() => {}); // the race below is the one that listens
-
-/** Waits for `work`, or for Ctrl-C. */
-const step = <T>(work: Promise<T>): Promise<T> => Promise.race([work, interrupted.promise]);
+let interruptedBy: NodeJS.Signals | undefined;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { endpoint: { type: 'string' } } });
@@ -36,9 +32,9 @@ async function main(): Promise<void> {
     name: 'remove the work folder',
     run: () => rmSync(workDir, { recursive: true, force: true }),
   });
-  await step(preparePackages(transcript));
+  await preparePackages(transcript);
   cleanUps.push({ name: 'give back the cgroup mounts', run: await prepareCgroups() });
-  const image = await step(serveImage(transcript, workDir));
+  const image = await serveImage(transcript, workDir);
   cleanUps.push({ name: 'stop the registry', run: () => image.stop() });
   const host = await chooseHost(values.endpoint, workDir);
   cleanUps.push({ name: 'put the host back', run: () => host.restore() });
@@ -46,17 +42,9 @@ async function main(): Promise<void> {
   const client = new CriClient(host.socket);
   cleanUps.push({ name: 'close the connection', run: () => client.close() });
   const walk = new PodWalk({ transcript, client, host, image: image.name, workDir });
-  const walking = walk.run();
-  cleanUps.push({
-    name: 'remove the pod',
-    async run() {
-      // A call under way may still make what is to be removed.
-      await walking.catch(() => {});
-      await walk.removeAll();
-    },
-  });
+  cleanUps.push({ name: 'remove the pod', run: () => walk.removeAll() });
   try {
-    await step(walking);
+    await walk.run();
   } catch (error) {
     if (daemon !== undefined && !daemon.isRunning)
       throw new DemoFailure(`berthd ended by itself; the end of its log:\n${daemon.logTail()}`, {
@@ -74,7 +62,7 @@ async function startDaemon(host: DemoHost, workDir: string): Promise<DemoDaemon>
   const startMs = performance.now();
   const daemon = new DemoDaemon(host.flags, join(workDir, 'berthd.log'));
   cleanUps.push({ name: 'stop berthd', run: () => daemon.stop() });
-  await step(daemon.ready(host.socket));
+  await daemon.ready(host.socket);
   transcript.check(
     'berthd takes calls',
     true,
@@ -106,8 +94,9 @@ async function clearUp(): Promise<string[]> {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
-    transcript.interrupt();
-    interrupted.reject(new DemoFailure(`interrupted by ${signal}`));
+    // What is under way comes to its end, for it may still make what is to be removed; then nothing new begins.
+    interruptedBy ??= signal;
+    transcript.interrupt(`interrupted by ${signal}`);
   });
 
 const startMs = performance.now();
@@ -126,4 +115,4 @@ for (const line of leftUndone) console.log(`FAILED to ${line}`);
 const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
 if (failure === undefined && leftUndone.length === 0)
   console.log(`\ndone: ${transcript.checkCount} checks held, in ${seconds} s`);
-else process.exitCode = failure instanceof DemoFailure && /^interrupted/.test(failure.message) ? 130 : 1;
+else process.exitCode = interruptedBy === undefined ? 1 : 130;

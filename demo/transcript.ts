@@ -10,19 +10,19 @@ const paint = (code: number, text: string): string => (isTerminal ? `\x1b[${code
 export class Transcript {
   #step = 0;
   #checks = 0;
-  #isInterrupted = false;
+  #interruption: string | undefined;
 
   get checkCount(): number {
     return this.#checks;
   }
 
-  /** From now on the next step or call throws DemoFailure instead of beginning. */
-  interrupt(): void {
-    this.#isInterrupted = true;
+  /** From now on steps, calls and checks throw DemoFailure with `reason` instead of beginning. */
+  interrupt(reason: string): void {
+    this.#interruption ??= reason;
   }
 
   #throwIfInterrupted(): void {
-    if (this.#isInterrupted) throw new DemoFailure('interrupted');
+    if (this.#interruption !== undefined) throw new DemoFailure(this.#interruption);
   }
 
   title(text: string): void {
