@@ -2,6 +2,7 @@
  * What all snapshotters that keep a directory per snapshot have in common: `ROOT/snapshots/N/fs`, records, recovery, usage.
  * How a layer becomes a snapshot and what is mounted in the end is the form's business (overlay.ts, native.ts).
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
@@ -55,6 +56,8 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   readonly #measured = new Map<string, { usage: SnapshotUsage; atMs: number }>();
   readonly #listeners: (() => void)[] = [];
   readonly #nowMs: () => number;
+  /** Places of one life of the daemon are never those of another. */
+  readonly #life = randomBytes(4).toString('hex');
   #lastPlace = 0;
 
   constructor(options: SnapshotterOptions, form: SnapshotForm) {
@@ -195,7 +198,7 @@ export class DirectorySnapshotter implements LayerSnapshotter {
 
   startLayer(): UnpackPlace {
     this.#lastPlace += 1;
-    const id = String(this.#lastPlace);
+    const id = `${this.#life}-${this.#lastPlace}`;
     const directory = join(this.#options.root, 'unpacking', id);
     mkdirSync(directory, { mode: 0o700 });
     return { id, directory: join(directory, 'fs'), impliedPath: join(directory, 'implied') };

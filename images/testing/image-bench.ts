@@ -23,13 +23,15 @@ export interface BenchOptions extends Partial<LocalImageServiceOptions> {
 }
 
 export class ImageBench {
-  readonly root = mkdtempSync(join(tmpdir(), 'images-'));
+  readonly root: string;
   processes!: LayerProcesses;
   snapshotter!: LayerSnapshotter;
   images!: LocalImageService;
   #database: DatabaseSync | undefined;
 
-  constructor(options: BenchOptions = {}) {
+  /** On a new directory, or on one that another bench has left. */
+  constructor(options: BenchOptions = {}, root = mkdtempSync(join(tmpdir(), 'images-'))) {
+    this.root = root;
     this.open(options);
   }
 

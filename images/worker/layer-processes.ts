@@ -7,7 +7,7 @@ import { fromPlain, LineReader, type Reply, type Request, type Task, type TaskRe
 
 export interface LayerProcessesOptions {
   readonly log: Log;
-  /** The program and its arguments; by default this Node on worker/main.ts. */
+  /** The program and its arguments, to which our pid is added; by default this Node on worker/main.ts. */
   readonly command?: { readonly path: string; readonly args: readonly string[] };
   /** One keeps two cores busy: it decompresses on its thread pool while it writes files. */
   readonly mostProcesses: number;
@@ -34,7 +34,8 @@ class LayerProcess {
 
   constructor(command: { path: string; args: readonly string[] }, cacheDir: string | undefined) {
     const env = { PATH: defaultPath, ...(cacheDir !== undefined && { NODE_COMPILE_CACHE: cacheDir }) };
-    this.#child = launch({ ...command, env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+    const args = [...command.args, String(process.pid)];
+    this.#child = launch({ path: command.path, args, env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
     const { stdout, stderr } = this.#child;
     const reader = new LineReader<Reply>((reply) => this.#take(reply));
     stdout!.setEncoding('utf8');
@@ -140,6 +141,8 @@ export class LayerProcesses {
   /** Lets a process go after a while, unless it gets work. */
   #rest(idle: LayerProcess): void {
     if (idle.pending.size > 0 || idle.isOver) return;
+    // Tasks that end in one breath come here one after the other.
+    clearTimeout(this.#idle.get(idle));
     const timer = setTimeout(() => this.#letGo(idle), this.#options.lingerMs);
     timer.unref();
     this.#idle.set(idle, timer);

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { setNiceness, syncFileSystem } from '#host/file-metadata.ts';
+import { dieWithParent } from '#host/parent-death.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { openClient } from '../registry/open.ts';
 import { mergeTree } from '../snapshots/merge-tree.ts';
@@ -91,6 +92,8 @@ function take(request: Request): void {
     .finally(() => running.delete(id));
 }
 
+// A daemon that starts anew must not meet its predecessor's half-done work still going on.
+if (process.argv[2] !== undefined) dieWithParent(Number(process.argv[2]));
 process.title = 'berthd: layers';
 try {
   setNiceness(niceness);
