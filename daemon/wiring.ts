@@ -224,6 +224,7 @@ export async function buildServices(
     log,
     mostProcesses: layerProcesses,
     lingerMs: layerProcessLingerMs,
+    compileCacheDir: join(rootDir, 'compile-cache'),
   });
   const snapshotter = openSnapshotter(config, {
     root: rootDir,
