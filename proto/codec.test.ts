@@ -227,9 +227,13 @@ describe('values', () => {
     expect(read.value).toStrictEqual(value);
   });
 
-  it('replaces malformed text both ways instead of failing', () => {
+  it('refuses malformed text, names its field, and writes none itself', () => {
     const malformed = Buffer.from([0x0a, 3, 0x61, 0xff, 0x62]);
-    expect(decode('VersionRequest', malformed).version).toBe('a\ufffdb');
+    expect(() => decode('VersionRequest', malformed)).toThrow(/text of version at offset 2 is not UTF-8/);
+    const badKey = Buffer.from([0x1a, 4, 0x0a, 2, 0x61, 0xc0]);
+    expect(() => decode('LinuxPodSandboxConfig', badKey)).toThrow(/text of sysctls/);
+    const replaced = encode('VersionRequest', { version: 'a\ufffdb' });
+    expect(decode('VersionRequest', replaced).version).toBe('a\ufffdb');
     for (const text of ['a\ud800b', `${'x'.repeat(50)}\udfff`]) {
       const bytes = encode('VersionRequest', { version: text });
       expect(decode('VersionRequest', bytes).version).toBe(text.toWellFormed());

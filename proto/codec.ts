@@ -17,9 +17,9 @@ export function encode<K extends MessageName>(typeName: K, value: MessageInits[K
 }
 
 /**
- * The message `typeName` in `bytes`. Unknown fields are skipped. Malformed UTF-8 in a string field becomes U+FFFD;
- * `bytes` fields (environment values) are exact copies and do not keep the input alive. Absent fields get their
- * default; empty lists and maps are shared and frozen. Throws InvalidArgument if the bytes are not such a message.
+ * The message `typeName` in `bytes`. Unknown fields are skipped. `bytes` fields (environment values) are
+ * exact copies and do not keep the input alive. Absent fields get their default; empty lists and maps are shared and
+ * frozen. Throws InvalidArgument if the bytes are not such a message, or a string in it is not UTF-8.
  */
 export function decode<K extends MessageName>(typeName: K, bytes: Uint8Array): Messages[K] {
   return decodeMessage(plans.get(typeName), bytes) as unknown as Messages[K];

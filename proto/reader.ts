@@ -1,4 +1,5 @@
 /** Bytes to decoded messages: protobufjs' Reader, made strict, and the walk over a message's plan. */
+import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs/minimal.js';
 import { emptyList, emptyMap, type FieldPlan, type MessagePlan, StringMap } from './plan.ts';
 
@@ -30,9 +31,18 @@ export class StrictReader extends protobuf.Reader {
     return start;
   }
 
-  override string(): string {
+  /**
+   * Text must be UTF-8 (proto3 language guide, "Scalar Value Types"): a path or name with a replacement character in it
+   * would be another one than the client meant.
+   */
+  override string(field = 'a map'): string {
     const start = this.#take();
-    return start === this.pos ? '' : this.buf.toString('utf8', start, this.pos);
+    if (start === this.pos) return '';
+    const text = this.buf.toString('utf8', start, this.pos);
+    // Only text that holds a replacement character can have been malformed, and it may have been sent as one.
+    if (text.includes('\ufffd') && !isUtf8(this.buf.subarray(start, this.pos)))
+      throw new RangeError(`text of ${field} at offset ${start} is not UTF-8`);
+    return text;
   }
 
   /** A copy: a slice would keep the whole request in memory for as long as one value of it lives. */
@@ -133,7 +143,7 @@ function listOf(target: Target, field: FieldPlan): unknown[] {
 function readValue(reader: StrictReader, field: FieldPlan, known: Target | undefined): unknown {
   switch (field.kind) {
     case 'string':
-      return reader.string();
+      return reader.string(field.name);
     case 'message': {
       const outer = reader.enter();
       const message = readMessage(reader, field.message, known);
@@ -167,8 +177,8 @@ function readMapEntry(reader: StrictReader, field: FieldPlan, target: Target): v
   let value = '';
   while (reader.pos < reader.len) {
     const tag = reader.uint32();
-    if (tag === 0x0a) key = reader.string();
-    else if (tag === 0x12) value = reader.string();
+    if (tag === 0x0a) key = reader.string(field.name);
+    else if (tag === 0x12) value = reader.string(field.name);
     else reader.skipType(tag & 7);
   }
   reader.leave(outer);
