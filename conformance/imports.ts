@@ -27,6 +27,9 @@ const table: Readonly<Record<string, Allowed>> = {
   // Pure: configs in, OCI spec out. No machine, no clock, no files.
   'runtime/spec': { values: ['base'], types: ['runtime', 'images'] },
   proto: { values: ['base'] },
+  // NRI is ttrpc with protobuf messages: its plugins are talked to here, by a codec of its own and not by that of the CRI.
+  'runtime/nri': { values: [...machine, 'runtime', 'proto/nri'] },
+  'proto/nri': { values: ['base', 'proto'] },
   cri: { values: [...machine, 'proto'], types: ['runtime', 'images', 'network'] },
   daemon: { values: [...machine, 'images', 'network', 'runtime', 'cri'] },
   cli: { values: [...machine, 'proto', 'daemon'] },
