@@ -2,14 +2,12 @@
  * What of a pod can be seen on the host, found by the ids of its sandbox and containers alone: the ids are random, so
  * whatever carries one is the pod's, and what others do on the machine at the same time is not counted.
  */
-import { type Dirent, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface PodIdentity {
   /** Sandbox and container ids. */
   readonly ids: readonly string[];
-  /** Namespaces of the pod as /proc names them: `net:[4026532345]`. */
-  readonly namespaces: readonly string[];
   /** Interface index of the host's end of the pod's link; undefined while it is unknown. */
   readonly linkIndex: number | undefined;
   /** Folders in which a runtime keeps its files. */
@@ -26,31 +24,17 @@ export function findTraces(pod: PodIdentity): Traces {
   const marks = pod.ids.map((id) => id.slice(0, idPrefixLength));
   const isOurs = (text: string): boolean => marks.some((mark) => text.includes(mark));
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter(isOurs);
+  const isPin = (line: string): boolean => line.includes(' - nsfs ');
+  const placeOf = (line: string): string => line.split(' ')[4] ?? line;
   return {
     processes: listProcesses(isOurs),
-    mounts: mounts.map((line) => line.split(' ')[4] ?? line),
-    namespaces: findNamespaces(pod.namespaces),
+    mounts: mounts.filter((line) => !isPin(line)).map(placeOf),
+    // By the place of their pin, not by their number, which the kernel soon gives to another.
+    namespaces: mounts.filter(isPin).map(placeOf),
     interfaces: listNames('/sys/class/net').filter((name) => readIndex(name) === pod.linkIndex),
     cgroups: findNamed('/sys/fs/cgroup', isOurs),
     files: pod.dirs.flatMap((dir) => findNamed(dir, isOurs)),
   };
-}
-
-/** Those of `names` that a mount pins or a process is in. */
-function findNamespaces(names: readonly string[]): string[] {
-  const pinned = readFileSync('/proc/self/mountinfo', 'utf8');
-  const entered = new Set(
-    listPids().flatMap((pid) => ['net', 'ipc', 'uts'].map((kind) => readLink(`/proc/${pid}/ns/${kind}`))),
-  );
-  return names.filter((name) => pinned.includes(` ${name} `) || entered.has(name));
-}
-
-function readLink(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return ''; // the process ended while we looked
-  }
 }
 
 function listPids(): string[] {
