@@ -26,6 +26,7 @@ export interface BedOptions {
   readonly subjects: readonly SubjectName[];
   readonly images: ReadonlyMap<string, Image>;
   readonly withFloor: boolean;
+  readonly berthProgram: string;
   /** Options for Node in front of Berth's program. */
   readonly nodeOptions: readonly string[];
   /** Leaves the work folder with the daemons' logs. */
@@ -101,6 +102,7 @@ async function build(
           cniConfDir: networks.confDirs[daemonName],
           registryHostsDir: join(dir, 'hosts'),
           cgroups,
+          berthProgram: options.berthProgram,
           nodeOptions: options.nodeOptions,
         });
         daemons.set(daemonName, daemon);

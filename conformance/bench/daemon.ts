@@ -21,7 +21,9 @@ export interface DaemonPlace {
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
   readonly cgroups: BenchCgroups;
-  /** Options for Node in front of the daemon's program, for profiles. */
+  /** Berth's program: daemon/main.ts, or a bundle made of it. */
+  readonly berthProgram: string;
+  /** Options for Node in front of Berth's program, for profiles. */
   readonly nodeOptions: readonly string[];
 }
 
@@ -59,8 +61,7 @@ export class Daemon {
     if (name === 'berth') {
       writeBerthConfig(this.settings, metricsPort);
       const node = join(projectRoot, 'node_modules/.bin/node');
-      const program = join(projectRoot, 'daemon/main.ts');
-      this.#command = [node, ...place.nodeOptions, program, '--config', configFile];
+      this.#command = [node, ...place.nodeOptions, place.berthProgram, '--config', configFile];
     } else {
       writeContainerdConfig(this.settings);
       this.#command = ['containerd', '--config', configFile];

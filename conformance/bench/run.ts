@@ -8,6 +8,7 @@
  *     --subjects A,B          of berth, containerd-runc, containerd-crun (all)
  *     --no-floor              leave out the bare tools
  *     --rounds N              instead of each load's own number
+ *     --berth FILE            Berth's program (daemon/main.ts); the bundle of a packaged install, for instance
  *     --profile DIR           a V8 CPU profile of Berth's daemon goes there
  *     --out DIR               result.json and plot.svg (in the cache unless given)
  *     --keep                  leave the work folder with the daemons' logs
@@ -17,7 +18,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cacheDir } from '../cache.ts';
+import { cacheDir, projectRoot } from '../cache.ts';
 import { demoPackages, ensurePackages, prepareCgroups, runtimePackages } from '../setup.ts';
 import { makeBed } from './bed.ts';
 import { readMachine, readVersions } from './host-facts.ts';
@@ -35,6 +36,7 @@ interface Options {
   readonly subjects: readonly SubjectName[];
   readonly withFloor: boolean;
   readonly rounds: number | undefined;
+  readonly berthProgram: string;
   readonly profileDir: string | undefined;
   readonly outDir: string;
   readonly keep: boolean;
@@ -49,6 +51,7 @@ function readOptions(): Options | undefined {
       subjects: { type: 'string', default: subjectNames.join(',') },
       'no-floor': { type: 'boolean', default: false },
       rounds: { type: 'string' },
+      berth: { type: 'string', default: join(projectRoot, 'daemon/main.ts') },
       profile: { type: 'string' },
       out: { type: 'string' },
       keep: { type: 'boolean', default: false },
@@ -73,6 +76,7 @@ function readOptions(): Options | undefined {
     subjects: subjectNames.filter((name) => values.subjects.split(',').includes(name)),
     withFloor: !values['no-floor'],
     rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+    berthProgram: resolve(values.berth),
     profileDir: values.profile === undefined ? undefined : resolve(values.profile),
     outDir: resolve(values.out ?? cacheDir('bench')),
     keep: values.keep,
@@ -127,6 +131,7 @@ async function runSetup(setup: NetworkSetup, { options, reports, signal }: Run):
     images,
     // The floor knows the common network only.
     withFloor: options.withFloor && setup === 'same',
+    berthProgram: options.berthProgram,
     nodeOptions,
     keep: options.keep,
     report,
