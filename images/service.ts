@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isRuntimeError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
@@ -51,6 +52,8 @@ export interface LocalImageServiceOptions {
   readonly isImageInUse?: (id: ImageId) => boolean;
 }
 
+/** How long `usage` waits for files that are being deleted. */
+const longestWaitMs = 1000;
 const oldestIngestMs = 24 * 3_600_000;
 
 export class LocalImageService implements ImageService {
@@ -163,8 +166,11 @@ export class LocalImageService implements ImageService {
   }
 
   async usage(): Promise<FilesystemUsage> {
-    // What was removed counts until its files are gone, so that the number agrees with the disk's own.
-    await this.#options.snapshotter.settled();
+    // What was removed is waited for, so that the number agrees with the disk's own; but not for ever, on a slow disk.
+    await Promise.race([
+      this.#options.snapshotter.settled(),
+      delay(longestWaitMs, undefined, { ref: false }),
+    ]);
     const content = this.#content.usage();
     const snapshots = await this.#options.snapshotter.totalUsage();
     return {

@@ -55,6 +55,7 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   readonly #preparing = new SingleFlight<Snapshot>();
   readonly #measured = new Map<string, { usage: SnapshotUsage; atMs: number }>();
   readonly #listeners: (() => void)[] = [];
+  #measuring: Promise<void> | undefined;
   readonly #nowMs: () => number;
   /** Places of one life of the daemon are never those of another. */
   readonly #life = randomBytes(4).toString('hex');
@@ -263,10 +264,9 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   // The whole
 
   async totalUsage(): Promise<SnapshotUsage> {
-    const oldest = this.#nowMs() - (this.#options.usageMaxAgeMs ?? 60_000);
-    for (const { key } of this.#records.keyed())
-      if ((this.#measured.get(key)?.atMs ?? -Infinity) < oldest && this.#records.findKeyed(key))
-        await this.usage(key);
+    this.#measuring ??= this.#measureOld().finally(() => {
+      this.#measuring = undefined;
+    });
     let usedBytes = 0;
     let inodesUsed = 0;
     for (const layer of this.#records.layers()) {
@@ -278,6 +278,19 @@ export class DirectorySnapshotter implements LayerSnapshotter {
       inodesUsed += usage.inodesUsed;
     }
     return { usedBytes, inodesUsed };
+  }
+
+  /** Looks again at the writable directories whose count is old. Callers do not wait for it: their next question gets it. */
+  async #measureOld(): Promise<void> {
+    const oldest = this.#nowMs() - (this.#options.usageMaxAgeMs ?? 60_000);
+    for (const key of this.listKeys()) {
+      if ((this.#measured.get(key)?.atMs ?? -Infinity) >= oldest || !this.#records.findKeyed(key)) continue;
+      try {
+        await this.usage(key);
+      } catch (error) {
+        this.#options.log.debug({ snapshot: key, err: error }, 'a writable directory could not be measured');
+      }
+    }
   }
 
   recover(): ChainId[] {
@@ -316,6 +329,7 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   }
 
   async settled(): Promise<void> {
+    await this.#measuring;
     await this.#trash.settled();
   }
 }

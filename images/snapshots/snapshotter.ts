@@ -59,7 +59,7 @@ export interface LayerSnapshotter extends Snapshotter {
   onRemoved(listener: () => void): void;
   /** Notes that all layers committed before `flush` was called have reached the disk once it resolves. */
   markDurable(flush: () => Promise<void>): Promise<void>;
-  /** Bytes and inodes of all snapshots. Layers were counted once; writable directories are looked at again when their count is old. */
+  /** Bytes and inodes of all snapshots. Layers were counted once; writable directories whose count is old are looked at again, for the next call. */
   totalUsage(): Promise<SnapshotUsage>;
   /** Removes leftovers of an earlier life, and layers that a power cut may have torn. Returns the chain IDs of those dropped. */
   recover(): ChainId[];
