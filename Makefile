@@ -14,7 +14,7 @@ $(NODE):
 
 .PHONY: help
 help: ## show this list
-	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: demo
 demo: need-root $(NODE) ## watch a pod live and die through the CRI socket (root; installs what is missing)
@@ -49,6 +49,10 @@ conformance: need-root $(NODE) ## the pinned critest against berthd, every skip 
 .PHONY: bench
 bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, in one run (root)
 	$(NODE) conformance/bench/run.ts $(ARGS)
+
+.PHONY: kubelet-e2e
+kubelet-e2e: need-root $(NODE) ## a pinned kubelet and every pod of examples/ on berthd (root; needs Go); ARGS='--only NAME'
+	$(NODE) conformance/kubelet/run.ts $(ARGS)
 
 .PHONY: generate
 generate: $(NODE) ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md

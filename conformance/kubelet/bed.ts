@@ -7,6 +7,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -15,7 +16,7 @@ import {
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { projectRoot } from '../cache.ts';
+import { cacheDir, projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
 import { findLeftovers, formatLeftovers, removeLeftovers } from '../critest/leftovers.ts';
 import { pushImage, type Registry, startRegistry, writeMirrorHosts } from '../fixtures/registry.ts';
@@ -78,9 +79,10 @@ export class Bed {
     this.api = new KubeletApi(this.#port, this.certificates);
     const { outDir, binaries } = this.options;
     this.berthd = new ServiceProcess(
-      join(projectRoot, 'node_modules/.bin/node'),
-      [join(projectRoot, 'daemon/main.ts'), '--config', join(this.dir, 'berth.toml')],
+      join(projectRoot, 'bin/berthd'),
+      ['--config', join(this.dir, 'berth.toml')],
       join(outDir, 'berthd.log'),
+      { ...process.env, NODE_COMPILE_CACHE: cacheDir('kubelet', 'compile') },
     );
     this.kubelet = new ServiceProcess(
       binaries.kubelet,
@@ -100,8 +102,8 @@ export class Bed {
     mkdirSync(options.outDir, { recursive: true });
     for (const name of ['berthd.log', 'kubelet.log', 'registry.log'])
       rmSync(join(options.outDir, name), { force: true });
-    const dir = mkdtempSync(join(tmpdir(), 'kubelet-e2e-'));
-    // Root of a pod with a user namespace walks through.
+    const dir = mkdtempSync(join(tmpdir(), 'ke-'));
+    // Root of a pod with a user namespace walks through. The name is short: sockets below have at most 107 bytes.
     chmodSync(dir, 0o711);
     for (const name of [
       'run',
@@ -125,9 +127,8 @@ export class Bed {
     const privateRegistry = await lockRegistry(team.host, 'operator', 'correct horse');
     const images = exampleImages(registry.catalogue, options.binaries.health);
     for (const [name, image] of images) {
-      const [host, path] = splitHost(name);
+      const path = name.slice(name.indexOf('/') + 1);
       await pushImage(name === privateImage ? team.host : registry.host, path, image);
-      if (name === privateImage) writeMirrorHosts(join(dir, 'hosts'), [host], privateRegistry.host);
     }
     writeMirrorHosts(
       join(dir, 'hosts'),
@@ -173,7 +174,7 @@ export class Bed {
     const resolvConf = join(this.dir, 'resolv.conf');
     writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
     const auth = Buffer.from('operator:correct horse').toString('base64');
-    const keys = JSON.stringify({ auths: { [splitHost(privateImage)[0]]: { auth } } });
+    const keys = JSON.stringify({ auths: { [this.privateRegistry.host]: { auth } } });
     writeFileSync(join(this.paths.root, 'config.json'), keys, { mode: 0o600 });
     cpSync(join(projectRoot, 'examples/seccomp'), join(this.paths.root, 'seccomp'), { recursive: true });
     const text = kubeletConfiguration({
@@ -202,10 +203,15 @@ export class Bed {
       if (!text.includes(from)) throw new Error(`examples/${example}.yaml no longer has ${from}`);
       text = text.replaceAll(from, to);
     }
-    const staged = join(this.dir, 'staging', `${as}.yaml`);
+    this.placeText(as, text);
+  }
+
+  /** Puts a manifest into the static pod folder in one step, or over the one of that name. */
+  placeText(name: string, text: string): void {
+    const staged = join(this.dir, 'staging', `${name}.yaml`);
     writeFileSync(staged, text);
-    renameSync(staged, join(this.paths.staticPods, `${as}.yaml`));
-    this.#placed.add(as);
+    renameSync(staged, join(this.paths.staticPods, `${name}.yaml`));
+    this.#placed.add(name);
   }
 
   unplace(name: string): void {
@@ -223,6 +229,25 @@ export class Bed {
       this.endpoint,
       ...args,
     ]);
+  }
+
+  /**
+   * Leaves the machine as a power cut and a start would: no process, no mount, no namespace, no cgroup, nothing in folders
+   * that are memory, another boot id; disks as they were. Neither daemon runs afterwards.
+   */
+  async simulateReboot(): Promise<void> {
+    await this.kubelet.stop('SIGKILL');
+    await this.berthd.stop('SIGKILL');
+    this.cgroup.killAll();
+    const { processes, mounts, bridgePorts } = findLeftovers(this.dir, this.network.bridge);
+    const kept = new Set([join(this.dir, 'run'), join(this.dir, 'host')]);
+    await removeLeftovers({ processes, bridgePorts, mounts: mounts.filter((path) => !kept.has(path)) });
+    await this.network.remove();
+    await until('every process is gone', 10_000, () => this.cgroup.remove());
+    for (const name of readdirSync(join(this.dir, 'run')))
+      rmSync(join(this.dir, 'run', name), { recursive: true });
+    this.cgroup.make();
+    writeFileSync(join(this.dir, 'berth/boot-id'), '00000000-0000-0000-0000-000000000000\n');
   }
 
   /** Ends everything. Resolves with a line per thing that stayed behind although it should not have; cleans these, too. */
@@ -252,28 +277,38 @@ export class Bed {
     for (const name of [...this.#placed]) this.unplace(name);
     if (!this.kubelet.isRunning() || !this.berthd.isRunning()) return;
     await until('every pod is gone', 90_000, async () => {
-      const names = (await this.api.runningPods()).map(({ metadata }) => metadata.name);
-      if (names.length > 0) throw new Error(`still running: ${names.join(', ')}`);
+      const ready = (await this.crictl('pods', '-q', '--state', 'Ready')).trim();
+      if (ready !== '') throw new Error(`still ready: ${ready.replaceAll('\n', ' ')}`);
     });
   }
 
   async #clean(): Promise<string[]> {
-    // The kubelet keeps these on purpose: its root directory mounted on itself, so that mounts below it are shared.
-    const own = new Set([join(this.dir, 'run'), join(this.dir, 'host'), this.paths.root]);
+    // Kept on purpose: the kubelet mounts its root directory, berthd its folder of namespaces on itself.
+    const own = new Set([
+      join(this.dir, 'run'),
+      join(this.dir, 'run/b/namespaces'),
+      join(this.dir, 'host'),
+      this.paths.root,
+    ]);
     const found = findLeftovers(this.dir, this.network.bridge);
     const unexpected = { ...found, mounts: found.mounts.filter((path) => !own.has(path)) };
     await removeLeftovers(found);
+    const unexpectedCgroups: string[] = [];
     await this.network.remove();
-    this.cgroup.remove();
+    try {
+      this.cgroup.remove();
+    } catch {
+      unexpectedCgroups.push(`cgroup ${this.cgroup.name}`);
+    }
     for (const [path, value] of this.#kernelSettings) writeFileSync(path, value);
     await runCommand('find', ['/var/log/containers', '-lname', `${this.dir}/*`, '-delete']).catch(() => '');
-    return formatLeftovers(unexpected).map((line) => `left behind: ${line}`);
+    return [...formatLeftovers(unexpected), ...unexpectedCgroups].map((line) => `left behind: ${line}`);
   }
 
   #berthConfiguration(): string {
     const { dir } = this;
     const tables: Record<string, Record<string, unknown>> = {
-      daemon: { root_dir: `${dir}/berth`, state_dir: `${dir}/run/berth` },
+      daemon: { root_dir: `${dir}/berth`, state_dir: `${dir}/run/b` },
       server: { socket: `${dir}/run/berth.sock` },
       log: { level: this.options.logLevel, format: 'json' },
       metrics: { address: '' },
@@ -315,11 +350,6 @@ function readKernelSettings(): Map<string, string> {
     (name) => `/proc/sys/${name}`,
   );
   return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
-}
-
-function splitHost(name: string): [host: string, path: string] {
-  const slash = name.indexOf('/');
-  return [name.slice(0, slash), name.slice(slash + 1)];
 }
 
 function findFreePort(): Promise<number> {

@@ -105,11 +105,6 @@ export class KubeletApi {
     return (JSON.parse(await this.get('/pods')) as { items: Pod[] | null }).items ?? [];
   }
 
-  /** Pods that the runtime still has containers of, whatever their files say. */
-  async runningPods(): Promise<readonly Pod[]> {
-    return (JSON.parse(await this.get('/runningpods/')) as { items: Pod[] | null }).items ?? [];
-  }
-
   /** Calls `onText` with what a followed log brings; resolves with a function that ends it. */
   followLog(path: string, onText: (text: string) => void): Promise<() => void> {
     return new Promise((resolve, reject) => {

@@ -11,7 +11,11 @@ export interface NodeCgroup {
   readonly isUnified: boolean;
   /** Folder of a cgroup below a controller's hierarchy (the controller is ignored on a unified one). */
   folder(controller: string, path: string): string;
-  /** Removes it with all that is below, provided that nothing runs there. */
+  /** Makes it, if it is not there. */
+  make(): void;
+  /** Sends SIGKILL to everything that runs in it or below. */
+  killAll(): void;
+  /** Removes it with all that is below; throws while anything runs there. Idempotent. */
   remove(): void;
 }
 
@@ -20,16 +24,23 @@ export function makeNodeCgroup(name: string): NodeCgroup {
   const hierarchies = isUnified
     ? [mountPoint]
     : readdirSync(mountPoint).map((controller) => join(mountPoint, controller));
-  for (const hierarchy of hierarchies) {
-    mkdirSync(join(hierarchy, name), { recursive: true });
-    if (isUnified) enableControllers(hierarchy, name);
-    // A new cpuset of cgroup v1 holds no processor and takes no process.
-    for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-      const target = join(hierarchy, name, file);
-      if (!isUnified && existsSync(target)) writeFileSync(target, readFileSync(join(hierarchy, file)));
+  const make = (): void => {
+    for (const hierarchy of hierarchies) {
+      mkdirSync(join(hierarchy, name), { recursive: true });
+      if (isUnified) enableControllers(hierarchy, name);
+      // A new cpuset of cgroup v1 holds no processor and takes no process.
+      for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+        const target = join(hierarchy, name, file);
+        if (!isUnified && existsSync(target)) writeFileSync(target, readFileSync(join(hierarchy, file)));
+      }
     }
-  }
+  };
+  make();
   return {
+    make,
+    killAll: () => {
+      for (const hierarchy of hierarchies) killTree(join(hierarchy, name));
+    },
     name,
     isUnified,
     folder: (controller, path) => join(mountPoint, isUnified ? '' : controller, path),
@@ -46,14 +57,25 @@ function enableControllers(hierarchy: string, name: string): void {
     writeFileSync(join(dir, 'cgroup.subtree_control'), wanted);
 }
 
-function removeTree(dir: string): void {
+function subfolders(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  const entries = readdirSync(dir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => join(dir, entry.name));
+}
+
+function killTree(dir: string): void {
   if (!existsSync(dir)) return;
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeTree(join(dir, entry.name));
+  for (const child of subfolders(dir)) killTree(child);
+  for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean)) {
+    try {
+      process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended by itself, or through another hierarchy.
+    }
   }
-  try {
-    rmdirSync(dir);
-  } catch {
-    // A process is still in it; the search for leftovers names it.
-  }
+}
+
+function removeTree(dir: string): void {
+  for (const child of subfolders(dir)) removeTree(child);
+  if (existsSync(dir)) rmdirSync(dir);
 }

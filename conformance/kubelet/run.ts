@@ -66,7 +66,12 @@ async function main(): Promise<void> {
   try {
     await bed.startBerthd();
     await bed.startKubelet();
-    outcomes.push(...(await runAll(chosen, bed, Number(options.jobs))));
+    // Ctrl+C ends the scenarios, not the tidying after them.
+    const interrupted = new Promise<never>((_, reject) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const)
+        process.once(signal, () => reject(new Error(`got ${signal}`)));
+    });
+    await Promise.race([runAll(chosen, bed, Number(options.jobs), outcomes), interrupted]);
     if (options.keep && outcomes.some(({ verdict }) => verdict === 'fail')) await waitForEnter(bed);
   } finally {
     leftovers = await bed.close();
@@ -81,8 +86,12 @@ async function main(): Promise<void> {
 }
 
 /** Side by side as far as they allow it; those that stand alone come last. */
-async function runAll(chosen: readonly Scenario[], bed: Bed, jobs: number): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
+async function runAll(
+  chosen: readonly Scenario[],
+  bed: Bed,
+  jobs: number,
+  outcomes: Outcome[],
+): Promise<void> {
   const queue = chosen.filter(({ isAlone }) => isAlone !== true);
   const work = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift())
@@ -91,12 +100,11 @@ async function runAll(chosen: readonly Scenario[], bed: Bed, jobs: number): Prom
   await Promise.all(Array.from({ length: jobs }, work));
   for (const scenario of chosen.filter(({ isAlone }) => isAlone === true))
     outcomes.push(await runOne(scenario, bed));
-  return outcomes;
 }
 
 async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
   const { name, example = name } = scenario;
-  const whyNot = scenario.whyNot?.(bed);
+  const whyNot = await scenario.whyNot?.(bed);
   if (whyNot !== undefined) return { name, verdict: 'cannot', reason: whyNot, ms: 0 };
   const startedMs = performance.now();
   const pod = new TestPod(bed, name);
@@ -105,7 +113,7 @@ async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
     // Two scenarios may use one example side by side: each pod is named after its scenario.
     const rename = name === example ? {} : { [`name: ${example}\n`]: `name: ${name}\n` };
     bed.place(example, { ...rename, ...scenario.edits?.(bed) }, name);
-    await scenario.run(pod, bed);
+    await withinLimit(scenario.run(pod, bed));
     const ms = elapsed();
     await pod.remove();
     console.log(`pass  ${name} (${(ms / 1000).toFixed(1)} s)`);
@@ -116,6 +124,15 @@ async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
     await pod.remove().catch((problem: Error) => console.log(`      ${problem.message}`));
     return { name, verdict: 'fail', reason, ms: elapsed() };
   }
+}
+
+/** Whatever a scenario waits for without a deadline of its own. */
+function withinLimit(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('still not done after 5 minutes')), 300_000);
+  });
+  return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }
 
 /** Warnings and errors of the daemon, each once, without the ids in it. */

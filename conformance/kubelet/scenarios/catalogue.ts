@@ -1,10 +1,12 @@
 /** Every scenario, in the order of the table. */
+import { faults } from './faults.ts';
 import { images } from './images.ts';
 import { lifecycle } from './lifecycle.ts';
 import { namespaces } from './namespaces.ts';
 import { resources } from './resources.ts';
 import type { Scenario } from './scenario.ts';
 import { security } from './security.ts';
+import { stats } from './stats.ts';
 import { storage } from './storage.ts';
 import { streaming } from './streaming.ts';
 
@@ -16,4 +18,6 @@ export const scenarios: readonly Scenario[] = [
   ...resources,
   ...images,
   ...streaming,
+  ...stats,
+  ...faults,
 ];

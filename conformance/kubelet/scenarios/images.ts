@@ -35,12 +35,13 @@ export const images: readonly Scenario[] = [
   {
     name: 'private-image',
     shows: 'an image behind a password is pulled with the credentials of the node',
+    edits: (bed) => ({ 'registry.example.com': bed.privateRegistry.host }),
     async run(pod, bed) {
       await pod.waitReady();
       assert.equal(await pod.logs('main'), 'not for everyone\n');
       assert.ok(bed.privateRegistry.refusals() > 0, 'the registry never asked for a password');
       await assert.rejects(
-        bed.crictl('pull', 'registry.example.com/team/private:1'),
+        bed.crictl('pull', `${bed.privateRegistry.host}/team/private:1`),
         /401|[Uu]nauthorized|authenticat/,
       );
     },

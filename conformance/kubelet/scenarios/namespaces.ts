@@ -5,6 +5,10 @@ import { nodeName } from '../bed.ts';
 import { until } from '../wait.ts';
 import type { Scenario } from './scenario.ts';
 
+interface Handler {
+  readonly features?: { readonly user_namespaces?: boolean };
+}
+
 export const namespaces: readonly Scenario[] = [
   {
     name: 'two-containers',
@@ -83,6 +87,11 @@ export const namespaces: readonly Scenario[] = [
   {
     name: 'user-namespace',
     shows: 'root of the pod is an unprivileged user of the node, also on its volumes',
+    async whyNot(bed) {
+      const info = JSON.parse(await bed.crictl('info', '-o', 'json')) as { runtimeHandlers?: Handler[] };
+      const isAble = info.runtimeHandlers?.some(({ features }) => features?.user_namespaces === true);
+      return isAble ? undefined : 'no OCI runtime here makes idmapped mounts (crun does from 1.9 on)';
+    },
     async run(pod) {
       await pod.waitReady();
       assert.equal(await pod.sh('main', 'id -u'), '0');

@@ -16,7 +16,7 @@ export interface Scenario {
   /** Replacements in the example's text, for what differs from machine to machine. */
   edits?(bed: Bed): Readonly<Record<string, string>>;
   /** Why it cannot work on this machine or without an API server; undefined if it can. */
-  whyNot?(bed: Bed): string | undefined;
+  whyNot?(bed: Bed): string | undefined | Promise<string | undefined>;
   /** True for what restarts programs under all pods: it runs when nothing else does. */
   readonly isAlone?: boolean;
   run(pod: TestPod, bed: Bed): Promise<void>;

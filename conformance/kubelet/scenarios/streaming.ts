@@ -31,7 +31,7 @@ function startClient(pod: TestPod, verb: string, path: string, flags: readonly s
 }
 
 async function finish(child: ChildProcessWithoutNullStreams): Promise<number> {
-  if (child.exitCode !== null) return child.exitCode;
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? -1;
   const [code] = (await once(child, 'close')) as [number | null];
   return code ?? -1;
 }
@@ -165,7 +165,6 @@ export const streaming: readonly Scenario[] = [
     edits: () => ({
       ', hostPort: 18080': '',
       ', hostPort: 18082, hostIP: 127.0.0.1': '',
-      'name: host-port': 'name: port-forward',
     }),
     shows:
       "port-forward over SPDY and WebSocket reaches the pod's localhost, several connections at once; a closed port is told",
@@ -199,7 +198,7 @@ export const streaming: readonly Scenario[] = [
           return [match[1]];
         });
         await assert.rejects(page(port));
-        await until('the reason is told', 10_000, () => assert.match(closed.seen.text, /refused/));
+        await until('the reason is told', 10_000, () => assert.match(closed.seen.text, /refused/i));
         closed.child.kill('SIGTERM');
         await finish(closed.child);
       }
