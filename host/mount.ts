@@ -67,6 +67,28 @@ export function performMount(spec: MountSpec, target: string): void {
   );
 }
 
+/** As `performMount`, in a thread of the pool: mounting an overlay of many layers, or on a busy disk, takes milliseconds. */
+export function performMountAside(spec: MountSpec, target: string): Promise<void> {
+  // The special cases take several calls and are rare.
+  if (Buffer.byteLength(spec.data) > longestMountOptions || (spec.flags & MS_BIND) !== 0) {
+    performMount(spec, target);
+    return Promise.resolve();
+  }
+  return new Promise((resolve, reject) => {
+    mountRaw.async(
+      spec.source,
+      target,
+      spec.type,
+      spec.flags,
+      spec.data === '' ? null : spec.data,
+      (_error: unknown, result: number) => {
+        if (result === 0) resolve();
+        else reject(new SystemCallError('mount', koffi.errno(), `${spec.type} ${spec.source} at ${target}`));
+      },
+    );
+  });
+}
+
 /** Binds `source` over `target`, with MS_REC or not. Throws SystemCallError. */
 export function bindMount(source: string, target: string, flags = 0): void {
   performMount({ type: 'none', source, flags: MS_BIND | flags, data: '' }, target);
@@ -86,6 +108,22 @@ export function unmount(target: string): boolean {
   const errno = koffi.errno();
   if (errno === constants.errno.EINVAL || errno === constants.errno.ENOENT) return false;
   throw new SystemCallError('umount2', errno, target);
+}
+
+/**
+ * As `unmountAll`, in a thread of the pool: the last unmount of an overlay writes the file system below it to the disk,
+ * which may take as long as the disk likes. Idempotent.
+ */
+export async function unmountAllAside(target: string): Promise<void> {
+  for (;;) {
+    const errno = await new Promise<number>((resolve) => {
+      umountRaw.async(target, MNT_DETACH | UMOUNT_NOFOLLOW, (_error: unknown, result: number) =>
+        resolve(result === 0 ? 0 : koffi.errno()),
+      );
+    });
+    if (errno === constants.errno.EINVAL || errno === constants.errno.ENOENT) return;
+    if (errno !== 0) throw new SystemCallError('umount2', errno, target);
+  }
 }
 
 /** Unmounts everything that is stacked at exactly `target`. Idempotent. */

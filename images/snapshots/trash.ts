@@ -2,13 +2,14 @@
  * Removal of directory trees in two steps: a rename, after which the tree counts as gone, and the deletion of its files,
  * which may take seconds and happens elsewhere. What a death leaves here is deleted at the next start.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { isSmallTree } from './tree-usage.ts';
 
-/** Trees of up to this many entries are deleted at once: that is faster than handing them on. */
+/** Trees of up to this many entries are deleted by this process: that is faster than handing them on. */
 const smallTree = 64;
 
 export class Trash {
@@ -18,6 +19,7 @@ export class Trash {
   #last = 0;
   #waiting: string[] = [];
   #emptying: Promise<void> | undefined;
+  readonly #small = new Set<Promise<void>>();
 
   /** `remove` deletes trees without holding up the event loop. */
   constructor(root: string, log: Log, remove: (directories: readonly string[]) => Promise<void>) {
@@ -39,10 +41,24 @@ export class Trash {
       if (errnoOf(error) === 'ENOENT') return;
       throw error;
     }
-    if (isSmallTree(place, smallTree)) rmSync(place, { recursive: true, force: true });
-    else {
+    if (isSmallTree(place, smallTree)) {
+      const removal = this.#removeSmall(place).finally(() => this.#small.delete(removal));
+      this.#small.add(removal);
+    } else {
       this.#waiting.push(place);
       this.empty();
+    }
+  }
+
+  /** In the thread pool: even a few files may wait for a busy disk. */
+  async #removeSmall(place: string): Promise<void> {
+    try {
+      await rm(place, { recursive: true, force: true });
+    } catch (error) {
+      this.#log.warn(
+        { directory: place, err: error },
+        `a removed snapshot could not be deleted: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -71,6 +87,6 @@ export class Trash {
 
   /** Resolves when nothing is left to delete. */
   async settled(): Promise<void> {
-    await this.#emptying;
+    await Promise.all([this.#emptying, ...this.#small]);
   }
 }

@@ -10,7 +10,7 @@ import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
-import { performMount, unmountAll } from '#host/mount.ts';
+import { performMountAside, unmountAllAside } from '#host/mount.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { CdiRegistry } from '../cdi/registry.ts';
@@ -166,9 +166,9 @@ export class ContainerCreator {
       snapshotter.prepare(id, image.chainId),
     );
     throwIfAborted(signal, `creating container ${id}`);
-    undo.add('unmount the root file system', () => unmountAll(paths.rootfs(id)));
+    undo.add('unmount the root file system', () => unmountAllAside(paths.rootfs(id)));
     await step('create-container/mount-root', () =>
-      performMount(this.#options.mappedLayers.translate(sandbox, snapshot), paths.rootfs(id)),
+      performMountAside(this.#options.mappedLayers.translate(sandbox, snapshot), paths.rootfs(id)),
     );
     const user = await step('create-container/prepare-root', () => this.#prepareRoot(record, sandbox, image));
     undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));

@@ -14,7 +14,7 @@ import { type StepName, step } from '#base/step.ts';
 import { clearGroup, countOomKills, killGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
-import { unmountAll } from '#host/mount.ts';
+import { unmountAll, unmountAllAside } from '#host/mount.ts';
 import { isRunning, parentOf, signalProcess } from '#host/proc.ts';
 import { watchProcess } from '#host/process-watch.ts';
 import type { ImageId } from '#images/contract.ts';
@@ -465,7 +465,7 @@ export class CrunContainers implements ContainerManager {
     try {
       await step('stop-container/release', async () => {
         await this.#options.handlers.owner(id, record.handler).remove(id);
-        unmountAll(this.#options.paths.rootfs(id));
+        await unmountAllAside(this.#options.paths.rootfs(id));
       });
       this.#released.add(id);
     } catch (error) {
@@ -511,7 +511,7 @@ export class CrunContainers implements ContainerManager {
         await this.#options.handlers.owner(id, handler).remove(id);
         await awaitMonitorEnd(paths.bundle(id));
         await this.#clearCgroup(id);
-        unmountAll(paths.rootfs(id));
+        await unmountAllAside(paths.rootfs(id));
       });
     await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
     await step('remove-container/remove-volumes', () => removeVolumes(paths.volumes(id)));
