@@ -1,7 +1,7 @@
 /** What the demo looks at while its two containers run: isolation, network, log, exec and stats. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CriClient } from '#conformance/bench/client.ts';
+import type { CriClient } from '#conformance/cri-client.ts';
 import { memoryLimitBytes, webPort } from './pod.ts';
 import { DemoFailure, shortId, type Transcript } from './transcript.ts';
 

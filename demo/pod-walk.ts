@@ -2,7 +2,7 @@
 import { globSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CriClient, ReplyOf } from '#conformance/bench/client.ts';
+import type { CriClient, ReplyOf } from '#conformance/cri-client.ts';
 import { CgroupDriver } from '#proto/generated/cri.ts';
 import type { DemoHost } from './host.ts';
 import { ifUnimplemented, showExec, showIsolation, showLog, showNetwork, showStats } from './looks.ts';

@@ -1,5 +1,5 @@
 /** The pod of the demo, as a kubelet would ask for it: two containers of one image. */
-import type { RequestOf } from '#conformance/bench/client.ts';
+import type { RequestOf } from '#conformance/cri-client.ts';
 
 type PodConfig = NonNullable<RequestOf<'RunPodSandbox'>['config']>;
 type ContainerConfig = NonNullable<RequestOf<'CreateContainer'>['config']>;

@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CriClient } from '#conformance/bench/client.ts';
+import { CriClient } from '#conformance/cri-client.ts';
 import { prepareCgroups } from '#conformance/setup.ts';
 import { DemoDaemon } from './daemon.ts';
 import { chooseHost, type DemoHost } from './host.ts';

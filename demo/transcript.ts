@@ -1,5 +1,5 @@
 /** What the demo prints: numbered steps, CRI calls with their result and duration, and checks. */
-import type { CriClient, MethodName, ReplyOf, RequestOf } from '#conformance/bench/client.ts';
+import type { CriClient, MethodName, ReplyOf, RequestOf } from '#conformance/cri-client.ts';
 
 /** A check that did not hold, or a call that should not have failed: the demo ends with its message. */
 export class DemoFailure extends Error {}
