@@ -2,7 +2,7 @@
  * An exclusive lock on a file, held by the kernel for as long as this process lives: it needs no clean-up after a crash
  * and cannot be stale (flock(2)).
  */
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { RuntimeError } from '#base/errors.ts';
 import { libc } from './libc.ts';
@@ -11,6 +11,18 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const flockRaw = libc.func('int flock(int fd, int operation)');
 const EWOULDBLOCK = 11;
+
+/** The pid of the process that holds the lock on `path`; undefined if nobody does. */
+export function findLockHolder(path: string): number | undefined {
+  if (!existsSync(path)) return undefined;
+  const fd = openSync(path, 'r');
+  try {
+    if (flockRaw(fd, LOCK_EX | LOCK_NB) === 0) return undefined;
+    return Number(readFileSync(path, 'latin1').trim()) || -1;
+  } finally {
+    closeSync(fd); // and with it the lock, if it was free
+  }
+}
 
 /**
  * Takes the lock on `path`, making the file, and writes our pid into it for people to read. Returns what lets it go.

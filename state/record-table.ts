@@ -19,6 +19,38 @@ export interface DamagedRecord {
   readonly text: string;
 }
 
+/** Reads a table of records. Nothing is changed, so that an auditor may do it beside the daemon; empty if there is no such table. */
+export function loadRecords<R extends { readonly id: string }>(
+  database: DatabaseSync,
+  table: string,
+  isValid: (record: R) => boolean,
+): { records: R[]; damaged: DamagedRecord[] } {
+  const exists = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(table);
+  if (!exists) return { records: [], damaged: [] };
+  return parseRows(database.prepare(`SELECT id, format, record FROM ${table}`).all(), isValid);
+}
+
+function parseRows<R extends { readonly id: string }>(
+  rows: readonly Record<string, unknown>[],
+  isValid: (record: R) => boolean,
+): { records: R[]; damaged: DamagedRecord[] } {
+  const records: R[] = [];
+  const damaged: DamagedRecord[] = [];
+  for (const row of rows) {
+    const id = String(row.id);
+    const text = String(row.record);
+    try {
+      const record = fromJson<R>(text);
+      if (row.format !== 1) throw new Error(`format ${row.format} is not known to this version`);
+      if (record.id !== id || !isValid(record)) throw new Error('fields are missing');
+      records.push(record);
+    } catch (error) {
+      damaged.push({ id, problem: messageOf(error), text });
+    }
+  }
+  return { records, damaged };
+}
+
 /**
  * Records of one kind by id, each a JSON text with a format version. A record that cannot be read is reported beside the
  * good ones and left in place: it is never a reason not to start.
@@ -52,18 +84,6 @@ export class RecordTable<R extends { readonly id: string }> {
   }
 
   load(): { records: R[]; damaged: DamagedRecord[] } {
-    const records: R[] = [];
-    const damaged: DamagedRecord[] = [];
-    for (const row of this.#all.all() as { id: string; format: number; record: string }[]) {
-      try {
-        const record = fromJson<R>(row.record);
-        if (row.format !== 1) throw new Error(`format ${row.format} is not known to this version`);
-        if (record.id !== row.id || !this.#isValid(record)) throw new Error('fields are missing');
-        records.push(record);
-      } catch (error) {
-        damaged.push({ id: row.id, problem: messageOf(error), text: String(row.record) });
-      }
-    }
-    return { records, damaged };
+    return parseRows(this.#all.all(), this.#isValid);
   }
 }

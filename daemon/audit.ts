@@ -1,0 +1,103 @@
+/** The audit of a node: what the parts find, put together from the configuration alone. It runs beside the daemon or without. */
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Finding } from '#base/finding.ts';
+import { detectCgroupLayout } from '#host/cgroup.ts';
+import { findLockHolder } from '#host/lock-file.ts';
+import { auditImages } from '#images/audit.ts';
+import { auditNetwork } from '#network/audit.ts';
+import { auditRuntime } from '#runtime/audit.ts';
+import { RuntimePaths } from '#runtime/paths.ts';
+import { isContainerRecord, isSandboxRecord } from '#runtime/record-shape.ts';
+import { openDatabaseReadOnly } from '#state/database.ts';
+import { loadRecords } from '#state/record-table.ts';
+import type { Config } from './config/options.ts';
+
+export interface NodeAuditOptions {
+  /** Further cgroups below which containers may have been; those of pods that exist and the kubelet's are looked at anyway. */
+  readonly cgroupParents?: readonly string[];
+  /** Looks beside a running daemon; what is not seen by all of them was work under way. Default 3. */
+  readonly looks?: number;
+  /** Between looks. Default 300. */
+  readonly pauseMs?: number;
+}
+
+/**
+ * Compares the records of a node with the machine. Beside a running daemon it looks several times and reports what it saw
+ * every time. Throws NotFound if there is no state database.
+ */
+export async function auditNode(config: Config, options: NodeAuditOptions = {}): Promise<Finding[]> {
+  let findings = await lookOnce(config, options);
+  for (let look = 1; look < (options.looks ?? 3) && findings.length > 0; look += 1) {
+    if (findDaemon(config) === undefined) break;
+    await delay(options.pauseMs ?? 300);
+    const again = new Set((await lookOnce(config, options)).map(keyOf));
+    findings = findings.filter((finding) => again.has(keyOf(finding)));
+  }
+  return findings;
+}
+
+/** The pid of the daemon that uses these folders; undefined if none runs. */
+export function findDaemon(config: Config): number | undefined {
+  return findLockHolder(join(config.daemon.stateDir, 'berthd.lock'));
+}
+
+function keyOf({ kind, what, id, path }: Finding): string {
+  return JSON.stringify([kind, what, id, path]);
+}
+
+async function lookOnce(config: Config, options: NodeAuditOptions): Promise<Finding[]> {
+  const { rootDir, stateDir } = config.daemon;
+  const daemonPid = findDaemon(config);
+  const database = openDatabaseReadOnly(join(rootDir, 'state.db'));
+  try {
+    const sandboxes = loadRecords(database, 'sandboxes', isSandboxRecord);
+    const containers = loadRecords(database, 'containers', isContainerRecord);
+    const damaged = [...sandboxes.damaged, ...containers.damaged].map(({ id }) => id);
+    const ids = new Set([...sandboxes.records, ...containers.records].map((record): string => record.id));
+    for (const id of damaged) ids.add(id);
+    const runtime = auditRuntime({
+      sandboxes: sandboxes.records,
+      containers: containers.records,
+      damaged,
+      paths: new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir }),
+      cgroupVersion: detectCgroupLayout().version,
+      cgroupParents: options.cgroupParents ?? [],
+      daemonPid,
+    });
+    const images = auditImages({
+      database,
+      root: rootDir,
+      isOwner: (id) => ids.has(id),
+      expectedKeys: containers.records
+        .filter(({ state, isRemoving }) => (state === 'created' || state === 'running') && !isRemoving)
+        .map(({ id }) => id),
+      isAtRest: daemonPid === undefined,
+    });
+    const network = await auditNetwork({
+      pods: [
+        ...sandboxes.records.map(({ id, state, isRemoving, netnsPath, cniResult }) => ({
+          id,
+          isReady: state === 'ready' && !isRemoving,
+          isChanging: state === 'initializing' || isRemoving,
+          netnsPath,
+          cniResult,
+        })),
+        ...sandboxes.damaged.map(({ id }) => ({
+          id,
+          isReady: false,
+          isChanging: true,
+          netnsPath: '',
+          cniResult: null,
+        })),
+      ],
+      stateDir: join(rootDir, 'network'),
+      confDir: config.network.cniConfigDir,
+      cacheDir: config.network.cniCacheDir,
+      netnsDir: config.network.netnsDir,
+    });
+    return [...runtime, ...network, ...images];
+  } finally {
+    database.close();
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * The audit of sandboxes and containers: compares records with mounts, namespaces, processes, cgroups and folders. It changes
+ * nothing and takes no lock, so what is being made or removed this instant may show: who wants to be sure looks twice.
+ */
+import type { Finding } from '#base/finding.ts';
+import { auditFolders } from './audit/folders.ts';
+import type { AuditInput } from './audit/machine.ts';
+import { auditMounts } from './audit/mounts.ts';
+import { auditProcesses } from './audit/processes.ts';
+
+export type { AuditInput } from './audit/machine.ts';
+
+/** Everything that is nobody's, and everything that a record counts on and that is not there. Throws only Node's errors of /proc. */
+export function auditRuntime(input: AuditInput): Finding[] {
+  const damaged = input.damaged.map((id): Finding => {
+    const mend = 'stop and remove it: it is shown as unknown';
+    return { kind: 'missing', what: 'readable record', id, path: 'state.db', mend };
+  });
+  return [...damaged, ...auditMounts(input), ...auditFolders(input), ...auditProcesses(input)];
+}
