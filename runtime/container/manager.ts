@@ -10,7 +10,7 @@ import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
-import { type StepName, step } from '#base/step.ts';
+import { step } from '#base/step.ts';
 import { clearGroup, countOomKills, killGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
@@ -260,8 +260,8 @@ export class CrunContainers implements ContainerManager {
       const exited = this.#exitWatch(id).promise;
       task = new StopTask({
         terminate: () =>
-          this.#attempt('stop-container/signal', id, () => this.#signal(id, signalNumber(record.stopSignal))),
-        kill: () => this.#attempt('stop-container/kill', id, () => this.#killAll(id)),
+          step('stop-container/signal', () => this.#signal(id, signalNumber(record.stopSignal))),
+        kill: () => this.#attemptKill(id),
         exited,
         verify: () => this.#exitGone(id),
       });
@@ -272,10 +272,10 @@ export class CrunContainers implements ContainerManager {
     await this.#stopNotices.get(id);
   }
 
-  /** A signal that cannot be sent is logged: the deadline, or the next kill, follows anyway. */
-  #attempt(name: StepName, id: ContainerId, work: () => void): void {
-    step(name, work).catch((error) => {
-      this.#log.warn({ containerId: id, err: error }, `signalling a container failed: ${messageOf(error)}`);
+  /** A kill that fails is logged: the next one follows. */
+  #attemptKill(id: ContainerId): void {
+    step('stop-container/kill', () => this.#killAll(id)).catch((error) => {
+      this.#log.warn({ containerId: id, err: error }, `killing a container failed: ${messageOf(error)}`);
     });
   }
 

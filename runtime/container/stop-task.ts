@@ -1,8 +1,8 @@
 import { RuntimeError } from '#base/errors.ts';
 
 export interface StopActions {
-  /** Sends the stop signal, once. */
-  terminate(): void;
+  /** Sends the stop signal. Rejects if it cannot be sent. */
+  terminate(): Promise<void>;
   /** Kills, again and again if need be. */
   kill(): void;
   /** Settles when the container's exit has been recorded. */
@@ -29,19 +29,27 @@ export class StopTask {
     actions.exited.finally(() => clearTimeout(this.#timer));
   }
 
-  /** Asks for an end within `timeoutMs`; 0 kills at once. Resolves at the container's exit; rejects with the signal's reason. */
+  /**
+   * Asks for an end within `timeoutMs`; 0 kills at once. Resolves at the container's exit; rejects with the signal's reason,
+   * and with the error of a stop signal that could not be sent: then the deadline holds, and the next request sends it again.
+   */
   async request(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const deadline = performance.now() + timeoutMs;
-    if (timeoutMs > 0 && !this.#hasTerminated && !this.#killed) {
-      this.#hasTerminated = true;
-      this.#actions.terminate();
-    }
+    const mustTerminate = timeoutMs > 0 && !this.#hasTerminated && !this.#killed;
+    if (mustTerminate) this.#hasTerminated = true;
+    const terminated = mustTerminate ? this.#actions.terminate() : undefined;
     if (deadline < this.#deadlineMs && !this.#killed) {
       this.#deadlineMs = deadline;
       clearTimeout(this.#timer);
       if (timeoutMs <= 0) this.#kill();
       // setTimeout counts to 2^31 - 1 ms; a longer grace period is as good as endless.
       else this.#timer = setTimeout(() => this.#kill(), Math.min(timeoutMs, 0x7fffffff));
+    }
+    try {
+      await terminated;
+    } catch (error) {
+      this.#hasTerminated = false;
+      throw error;
     }
     await new Promise<void>((resolve, reject) => {
       const onAbort = () =>
