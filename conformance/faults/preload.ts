@@ -6,7 +6,11 @@
  *
  * PHASE is before or after the step's effect; ACTION is error (the step throws), hang (it never ends) or kill (SIGKILL to
  * the daemon); N is the first pass at which it happens, 1 by default, and it happens once.
+ *
+ * BERTH_FAULT_FILE names a file that may hold such a list. It is looked at before and after every step, and a fault is taken
+ * out of it as it happens: so a test plans the next one while the daemon runs, and a restart after a kill meets it no more.
  */
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
 
@@ -31,17 +35,42 @@ function parseFault(text: string): Fault {
   };
 }
 
-const faults = (process.env['BERTH_FAULT'] ?? '')
-  .split(',')
-  .filter((text) => text !== '')
-  .map(parseFault);
+function parseFaults(text: string): Fault[] {
+  return text
+    .split(',')
+    .filter((entry) => entry.trim() !== '')
+    .map(parseFault);
+}
+
+const faults = parseFaults(process.env.BERTH_FAULT ?? '');
+const file = process.env.BERTH_FAULT_FILE ?? '';
 const passes = new Map<string, number>();
+
+/** Takes the planned fault for this point out of the file, if there is one. */
+function takePlanned(name: StepName, phase: Fault['phase']): Fault | undefined {
+  if (file === '') return undefined;
+  let texts: string[];
+  try {
+    texts = readFileSync(file, 'utf8').split(',');
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return undefined; // nothing is planned
+    throw error;
+  }
+  const index = texts.findIndex((text) => text.trim().startsWith(`${name}:${phase}=`));
+  if (index < 0) return undefined;
+  const [text] = texts.splice(index, 1);
+  if (texts.length === 0) unlinkSync(file);
+  else writeFileSync(file, texts.join(','));
+  return parseFault(text!);
+}
 
 function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
   const key = `${name}:${phase}`;
   const pass = (passes.get(key) ?? 0) + 1;
   passes.set(key, pass);
-  const fault = faults.find((entry) => entry.name === name && entry.phase === phase && entry.pass === pass);
+  const fault =
+    takePlanned(name, phase) ??
+    faults.find((entry) => entry.name === name && entry.phase === phase && entry.pass === pass);
   if (!fault) return;
   process.stderr.write(`fault: ${key} ${fault.action}\n`);
   if (fault.action === 'error') throw new RuntimeError('Internal', `fault injected at ${key}`);
@@ -49,7 +78,7 @@ function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
   return new Promise(() => {});
 }
 
-if (faults.length > 0)
+if (faults.length > 0 || file !== '')
   observeSteps({
     before: (name) => fire(name, 'before'),
     after: (name, _durationMs, error) => (error === undefined ? fire(name, 'after') : undefined),

@@ -1,0 +1,285 @@
+/**
+ * What the fault tests stand on: a folder, a network, a registry with one image, and a berthd that is killed and started
+ * again as often as they like. All of it is of their own, so that nothing else on the machine takes part.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Finding } from '#base/finding.ts';
+import { auditNode } from '#daemon/audit.ts';
+import { loadConfig } from '#daemon/config/load.ts';
+import type { Config } from '#daemon/config/options.ts';
+import { listMounts, unmountAll } from '#host/mount.ts';
+import { CriClient, type MethodName, type ReplyOf, type RequestOf } from '../bench/client.ts';
+import { projectRoot } from '../cache.ts';
+import { runCommand } from '../command.ts';
+import { makeImage, makeLayer } from '../fixtures/image.ts';
+import { listApplets, makeBusyboxLayer } from '../fixtures/images.ts';
+import { pushImage, type Registry, startRegistry, writeMirrorHosts } from '../fixtures/registry.ts';
+import { cniPluginDir } from '../network.ts';
+
+export const imageName = 'docker.io/library/faulty:latest';
+/** Another image on the same base layer, for pulls and removals while containers run on the first. */
+export const otherImageName = 'docker.io/library/other:latest';
+
+const startTimeoutMs = 60_000;
+
+/** A call that failed because the daemon died under it. */
+export class DaemonDied extends Error {}
+
+export class FaultBed {
+  readonly dir: string;
+  readonly name: string;
+  readonly config: Config;
+  readonly configFile: string;
+  /** The fault to come, if there is one; the daemon removes the file when it happens. */
+  readonly faultFile: string;
+  readonly logFile: string;
+  readonly cgroupParent: string;
+  readonly #registry: Registry;
+  #child: ChildProcess | undefined;
+  #client: CriClient | undefined;
+  #starting: Promise<void> | undefined;
+  #isClosed = false;
+  /** Starts of the daemon, and how long each took until it answered, ms. */
+  readonly startsMs: number[] = [];
+
+  private constructor(dir: string, name: string, registry: Registry) {
+    this.dir = dir;
+    this.name = name;
+    this.#registry = registry;
+    this.faultFile = join(dir, 'fault');
+    this.logFile = join(dir, 'log');
+    this.configFile = join(dir, 'config.toml');
+    this.cgroupParent = `/${name}`;
+    writeFileSync(this.configFile, configText(dir, name));
+    writeNetwork(join(dir, 'net.d'), dir, name);
+    this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
+  }
+
+  /** Makes the folder, the network's configuration and the registry. Starts no daemon. */
+  static async prepare(): Promise<FaultBed> {
+    const dir = mkdtempSync(join(tmpdir(), 'bf-'));
+    const registry = await startRegistry({ dataDir: join(dir, 'registry') });
+    const base = makeBusyboxLayer(readFileSync('/bin/busybox'), await listApplets('/bin/busybox'));
+    const entry = (path: string, content: string) =>
+      makeLayer([{ path, type: 'file', content, mode: 0o644 }]);
+    const config = { Cmd: ['sh'], Volumes: { '/data': {} } };
+    await pushImage(
+      registry.host,
+      'library/faulty:latest',
+      makeImage({ layers: [base, entry('one', 'one')], config }),
+    );
+    await pushImage(
+      registry.host,
+      'library/other:latest',
+      makeImage({ layers: [base, entry('two', 'two'), entry('three', 'three')], config }),
+    );
+    writeMirrorHosts(join(dir, 'certs.d'), ['docker.io'], registry.host);
+    return new FaultBed(
+      dir,
+      `bf${dir
+        .slice(-6)
+        .toLowerCase()
+        .replace(/[^a-z0-9]/g, '')}`,
+      registry,
+    );
+  }
+
+  get pid(): number {
+    return this.isRunning ? (this.#child?.pid ?? 0) : 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Starts the daemon and waits until it answers a call that needs recovery to be over. Joined by all who ask meanwhile. */
+  async start(): Promise<void> {
+    if (this.#isClosed) throw new Error('the bed is taken down');
+    if (this.isRunning && !this.#starting) return;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    await this.#starting;
+  }
+
+  async #start(): Promise<void> {
+    const startedMs = performance.now();
+    const log = openSync(this.logFile, 'a');
+    const child = spawn(
+      join(projectRoot, 'node_modules/.bin/node'),
+      [
+        '--max-semi-space-size=1',
+        '--v8-pool-size=1',
+        '--import',
+        join(projectRoot, 'conformance/faults/preload.ts'),
+        join(projectRoot, 'daemon/main.ts'),
+        '--config',
+        this.configFile,
+      ],
+      {
+        cwd: projectRoot,
+        stdio: ['ignore', log, log],
+        env: {
+          ...process.env,
+          BERTH_FAULT_FILE: this.faultFile,
+          NODE_COMPILE_CACHE: join(this.dir, 'compile'),
+        },
+      },
+    );
+    closeSync(log);
+    this.#child = child;
+    this.#client?.close();
+    while (performance.now() - startedMs < startTimeoutMs) {
+      if (!this.isRunning) throw new DaemonDied(`berthd ended at its start:\n${this.logTail()}`);
+      if (existsSync(this.config.server.socket)) {
+        const client = new CriClient(this.config.server.socket);
+        try {
+          await client.call('ListContainers', {}, 30_000);
+          this.#client = client;
+          this.startsMs.push(performance.now() - startedMs);
+          return;
+        } catch {
+          client.close(); // the socket is an earlier daemon's, or not yet served
+        }
+      }
+      await delay(10);
+    }
+    throw new Error(`berthd did not answer within ${startTimeoutMs} ms:\n${this.logTail()}`);
+  }
+
+  /** SIGKILL, if it runs; resolves when it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (!child || !this.isRunning) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Asks it to end, as an operator would; containers stay. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (!child || !this.isRunning) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    await gone;
+  }
+
+  /** One call. Rejects with DaemonDied if the daemon is gone by then; the next `start` brings it back. */
+  async call<N extends MethodName>(name: N, request: RequestOf<N>, timeoutMs = 60_000): Promise<ReplyOf<N>> {
+    if (!this.#client || !this.isRunning) await this.start();
+    const child = this.#child;
+    try {
+      return await this.#client!.call(name, request, timeoutMs);
+    } catch (error) {
+      // The socket closes a moment before the process is reaped.
+      if (isDisconnect(error)) await Promise.race([child && once(child, 'exit'), delay(500)]);
+      if (child !== this.#child || !this.isRunning)
+        throw new DaemonDied(`${name}: the daemon died`, { cause: error });
+      throw error;
+    }
+  }
+
+  /** What does not agree between records and machine, now. */
+  audit(): Promise<Finding[]> {
+    return auditNode(this.config, { cgroupParents: [this.cgroupParent] });
+  }
+
+  logTail(lines = 30): string {
+    try {
+      return readFileSync(this.logFile, 'utf8').trim().split('\n').slice(-lines).join('\n');
+    } catch {
+      return ''; // it never wrote one
+    }
+  }
+
+  /** Ends the daemon and takes everything away, also what a failed test left. `keep` leaves the folder for a look. */
+  async close(keep = false): Promise<void> {
+    this.#isClosed = true;
+    this.#client?.close();
+    await this.kill();
+    await this.#registry.stop();
+    await endProcessesBelow(this.dir);
+    for (const { mountPoint } of listMounts().toReversed())
+      if (mountPoint.startsWith(`${this.dir}/`)) unmountAll(mountPoint);
+    if (existsSync(`/sys/class/net/${this.name}`)) await runCommand('ip', ['link', 'delete', this.name]);
+    if (!keep) rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function isDisconnect(error: unknown): boolean {
+  return /UNAVAILABLE|CANCELLED|Connection dropped|ECONNRESET/.test(String(error));
+}
+
+/** Monitors of containers that a failed test left, and their containers with them. */
+async function endProcessesBelow(dir: string): Promise<void> {
+  const { listProcessesOf, listDescendants } = await import('#host/proc.ts');
+  for (const found of listProcessesOf(() => true)) {
+    if (!found.command.some((word) => word.includes(`${dir}/`)) || found.pid === process.pid) continue;
+    for (const pid of [found.pid, ...listDescendants(found.pid)]) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // gone with its parent
+      }
+    }
+  }
+}
+
+function writeNetwork(confDir: string, dir: string, name: string): void {
+  mkdirSync(confDir, { recursive: true });
+  const conflist = {
+    cniVersion: '1.0.0',
+    name,
+    plugins: [
+      {
+        type: 'bridge',
+        bridge: name,
+        isGateway: true,
+        ipam: {
+          type: 'host-local',
+          ranges: [[{ subnet: '10.214.0.0/16' }]],
+          dataDir: join(dir, 'ipam'),
+        },
+      },
+    ],
+  };
+  writeFileSync(join(confDir, '10-faults.conflist'), JSON.stringify(conflist));
+}
+
+function configText(dir: string, _name: string): string {
+  const tables = {
+    daemon: { root_dir: join(dir, 'lib'), state_dir: join(dir, 'run'), shutdown_grace_ms: 2000 },
+    server: { socket: join(dir, 'berth.sock') },
+    log: { format: 'json', level: 'debug' },
+    metrics: { address: '' },
+    network: {
+      cni_config_dir: join(dir, 'net.d'),
+      cni_plugin_dirs: [cniPluginDir],
+      cni_cache_dir: join(dir, 'cni'),
+      netns_dir: join(dir, 'netns'),
+    },
+    images: { registry_config_dirs: [join(dir, 'certs.d')] },
+  };
+  // Every value here is written alike in JSON and TOML.
+  return Object.entries(tables)
+    .flatMap(([table, keys]) => [
+      `[${table}]`,
+      ...Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}`),
+    ])
+    .join('\n');
+}

@@ -1,0 +1,209 @@
+/**
+ * The life of one pod as the kubelet would lead it, whatever happens on the way: every step looks what there is, does what
+ * is missing, and is tried again after a failure. The kubelet's own habits are kept: a sandbox that is there but not ready
+ * is stopped and another attempt made; so for a container that is created but could not be started.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DaemonDied, type FaultBed, imageName } from './bed.ts';
+
+export interface PodWalkOptions {
+  readonly name: string;
+  /** Whether containers share a PID namespace, so that the sandbox has an init. */
+  readonly sharesPid?: boolean;
+  /** 0 publishes none. */
+  readonly hostPort?: number;
+  /** Tries of each step before it is given up. Default 6. */
+  readonly tries?: number;
+}
+
+/** ContainerState and PodSandboxState of the CRI. */
+const created = 0;
+const running = 1;
+const sandboxReady = 0;
+/** NamespaceMode of the CRI. */
+const podNamespace = 0;
+const containerNamespace = 1;
+
+const retryMs = 20;
+
+export class PodWalk {
+  readonly #bed: FaultBed;
+  readonly #options: PodWalkOptions;
+  readonly #uid = randomUUID();
+  /** Failures met on the way, which is what the walk is for. */
+  readonly failures: string[] = [];
+  #sandbox: ReturnType<PodWalk['configOf']> | undefined;
+  #sandboxId = '';
+  #containerId = '';
+
+  constructor(bed: FaultBed, options: PodWalkOptions) {
+    this.#bed = bed;
+    this.#options = options;
+    mkdirSync(this.logDirectory, { recursive: true });
+  }
+
+  get logDirectory(): string {
+    return join(this.#bed.dir, 'pods', this.#options.name);
+  }
+
+  get containerId(): string {
+    return this.#containerId;
+  }
+
+  configOf(attempt: number) {
+    const { name, sharesPid, hostPort } = this.#options;
+    return {
+      metadata: { name, uid: this.#uid, namespace: 'faults', attempt },
+      hostname: name,
+      log_directory: this.logDirectory,
+      dns_config: { servers: ['10.96.0.10'] },
+      labels: { 'io.kubernetes.pod.uid': this.#uid },
+      ...(hostPort ? { port_mappings: [{ container_port: 80, host_port: hostPort }] } : {}),
+      linux: {
+        cgroup_parent: this.#bed.cgroupParent,
+        security_context: {
+          namespace_options: { network: podNamespace, pid: sharesPid ? podNamespace : containerNamespace },
+        },
+      },
+    };
+  }
+
+  /** Repeats `step` until it succeeds; a dead daemon is started first, as its supervisor would. */
+  async #insist<T>(what: string, step: () => Promise<T>): Promise<T> {
+    const tries = this.#options.tries ?? 6;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await this.#bed.start();
+        return await step();
+      } catch (error) {
+        const words = error instanceof Error ? error.message : String(error);
+        this.failures.push(`${what}: ${words}`);
+        if (attempt >= tries)
+          throw new Error(`${what} failed ${tries} times, at last: ${words}`, { cause: error });
+        if (!(error instanceof DaemonDied)) await delay(retryMs);
+      }
+    }
+  }
+
+  /** A ready sandbox. */
+  async run(): Promise<void> {
+    await this.#insist('RunPodSandbox', async () => {
+      const { items } = await this.#bed.call('ListPodSandbox', {
+        filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
+      });
+      const newest = items.toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0)).at(-1);
+      let attempt = 0;
+      if (newest) {
+        attempt = newest.metadata?.attempt ?? 0;
+        if (newest.state === sandboxReady) {
+          this.#sandbox = this.configOf(attempt);
+          this.#sandboxId = newest.id;
+          return;
+        }
+        await this.#bed.call('StopPodSandbox', { pod_sandbox_id: newest.id });
+        attempt += 1;
+      }
+      const config = this.configOf(attempt);
+      const reply = await this.#bed.call('RunPodSandbox', { config });
+      this.#sandbox = config;
+      this.#sandboxId = reply.pod_sandbox_id;
+    });
+  }
+
+  /** A running container with this command. */
+  async start(command: readonly string[], name = 'main'): Promise<void> {
+    await this.#insist('StartContainer', async () => {
+      const containers = await this.#list(name);
+      const newest = containers.at(-1);
+      if (newest?.state === running) {
+        this.#containerId = newest.id;
+        return;
+      }
+      // The kubelet makes another where one is created but not started.
+      const attempt = newest ? (newest.metadata?.attempt ?? 0) + 1 : 0;
+      const { container_id } = await this.#bed.call('CreateContainer', {
+        pod_sandbox_id: this.#sandboxId,
+        sandbox_config: this.#sandbox!,
+        config: {
+          metadata: { name, attempt },
+          image: { image: imageName },
+          command: [...command],
+          log_path: `${name}-${attempt}.log`,
+          linux: {
+            security_context: {
+              namespace_options: this.#sandbox!.linux.security_context.namespace_options,
+            },
+          },
+        },
+      });
+      await this.#bed.call('StartContainer', { container_id });
+      this.#containerId = container_id;
+    });
+    const { state } = (await this.#list(name)).at(-1) ?? { state: created };
+    if (state !== running) throw new Error(`container ${name} is in state ${state} after its start`);
+  }
+
+  async #list(name: string) {
+    const { containers } = await this.#bed.call('ListContainers', {
+      filter: { pod_sandbox_id: this.#sandboxId },
+    });
+    return containers
+      .filter(({ metadata }) => metadata?.name === name)
+      .toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0));
+  }
+
+  /** Runs a command that says hello and expects to hear it. */
+  async exec(): Promise<void> {
+    await this.#insist('ExecSync', async () => {
+      const reply = await this.#bed.call('ExecSync', {
+        container_id: this.#containerId,
+        cmd: ['echo', 'hello'],
+        timeout: 10n,
+      });
+      const said = Buffer.from(reply.stdout).toString();
+      if (reply.exit_code !== 0 || said !== 'hello\n')
+        throw new Error(`exec said ${JSON.stringify(said)} with exit code ${reply.exit_code}`);
+    });
+  }
+
+  async stopContainer(timeoutSeconds: bigint): Promise<void> {
+    await this.#insist('StopContainer', () =>
+      this.#bed.call('StopContainer', { container_id: this.#containerId, timeout: timeoutSeconds }),
+    );
+  }
+
+  /** The exit code and reason that the runtime reports for the container. */
+  async status(): Promise<{ exitCode: number; reason: string; state: number }> {
+    const { status } = await this.#insist('ContainerStatus', () =>
+      this.#bed.call('ContainerStatus', { container_id: this.#containerId }),
+    );
+    return { exitCode: status?.exit_code ?? -1, reason: status?.reason ?? '', state: status?.state ?? -1 };
+  }
+
+  async removeContainer(): Promise<void> {
+    await this.#insist('RemoveContainer', () =>
+      this.#bed.call('RemoveContainer', { container_id: this.#containerId }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#ofEachSandbox('StopPodSandbox');
+  }
+
+  async remove(): Promise<void> {
+    await this.#ofEachSandbox('RemovePodSandbox');
+  }
+
+  /** Every attempt of the pod: a failed one may have left a sandbox that is not ready. */
+  async #ofEachSandbox(rpc: 'StopPodSandbox' | 'RemovePodSandbox'): Promise<void> {
+    await this.#insist(rpc, async () => {
+      const { items } = await this.#bed.call('ListPodSandbox', {
+        filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
+      });
+      for (const { id } of items) await this.#bed.call(rpc, { pod_sandbox_id: id });
+    });
+  }
+}
