@@ -138,9 +138,9 @@ test('it serves, reports health and figures, reloads, and leaves nothing open wh
   expect(await page('/healthz')).toBe('ok\n');
   expect(await page('/metrics')).toContain('berth_rpc_results_total{rpc="Version",result="OK"} 1');
 
-  writeConfig('debug', '[stats]\nperiod_ms = 1\n');
+  writeConfig('debug', '[runtime]\npids_limit = 7\n');
   daemon.process.kill('SIGHUP');
-  await expect.poll(daemon.log).toContain('"applied":["log.level"],"needRestart":["stats.period_ms"]');
+  await expect.poll(daemon.log).toContain('"applied":["log.level"],"needRestart":["runtime.pids_limit"]');
   await runtimeName();
   await expect.poll(daemon.log).toContain('Version done');
   writeConfig('nonsense');
