@@ -74,8 +74,15 @@ export class CommandSession {
   }
 
   stdinEnd(): void {
-    // The end of input is no end of file on a terminal, see StreamedProcess.stdin.
-    if (!this.#options.streams.tty) this.#inlet.end();
+    const { kind, streams } = this.#options;
+    // The end of input is no end of file on a terminal, see StreamedProcess.stdin. What closes the input of a terminal
+    // that one is attached to is the client's detach keys; it then waits for the rest of the session to end.
+    if (!streams.tty) this.#inlet.end();
+    else if (kind === 'attach' && streams.stdin) this.#inlet.finish(() => this.#detached());
+  }
+
+  #detached(): void {
+    if (this.#state === 'running') this.#end({ kind: 'exited', exitCode: 0 }, 'client-left');
   }
 
   resize(size: TerminalSize): void {

@@ -381,6 +381,17 @@ test('attach: ends with success when the container does, whatever its exit code'
   expect(JSON.parse(await error.all())).toEqual(success);
 });
 
+test('attach: closing the input of a terminal detaches, once the container has all of it', async () => {
+  const { server, provider } = await start({}, new LocalProvider(['cat']));
+  const client = await connectSpdy(server.attachUrl({ ...terminal, containerId }));
+  const { error, stdin } = await openStreams(client, terminal);
+  stdin.write('x'.repeat(100_000));
+  stdin.end();
+  expect(JSON.parse(await error.all())).toEqual(success);
+  expect(await provider.processes[0]!.detached.promise).toBe('client-left');
+  await expect.poll(() => server.openSessions).toBe(0);
+});
+
 test('attach: a client too slow is told so and let go; the container is never held for long', async () => {
   const attach = { bufferBytes: 256 * 1024, holdMs: 100, onSlowClient: 'disconnect' } as const;
   const { server, provider } = await start({ attach }, new LocalProvider(['yes']));
