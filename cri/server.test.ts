@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RuntimeError } from '#base/errors.ts';
 import { encode } from '#proto/codec.ts';
 import type { ContainerConfigInit } from '#proto/generated/cri.ts';
+import type { ContainerId } from '#runtime/container/config.ts';
 import { ContainerEvents } from './events.ts';
 import { criHandlers } from './handlers.ts';
 import { CriServer } from './server.ts';
@@ -335,6 +336,23 @@ describe('replies', () => {
       code: status.INVALID_ARGUMENT,
       details: expect.stringContaining('privileged'),
     });
+  });
+
+  test('a container that says nothing of namespaces has those of its sandbox', async () => {
+    const sandbox = sandboxRecord('a');
+    const namespaces = { ...sandbox.config.security.namespaces, pid: 'container' } as const;
+    const security = { ...sandbox.config.security, namespaces };
+    services.sandboxRecords.push({ ...sandbox, config: { ...sandbox.config, security } });
+    const pids: string[] = [];
+    services.containers.create = async (_sandbox, { security: { namespaces: given } }) => {
+      pids.push(given.pid);
+      return idOf('c') as ContainerId;
+    };
+    const config = { metadata: { name: 'x' }, image: { image: 'i' } };
+    await client.call('CreateContainer', { pod_sandbox_id: 'a', config: { ...config, linux: {} } });
+    const linux = { security_context: { namespace_options: { pid: 0 } } };
+    await client.call('CreateContainer', { pod_sandbox_id: 'a', config: { ...config, linux } });
+    expect(pids).toEqual(['container', 'pod']);
   });
 
   test('a grace of centuries becomes the longest that a timer holds', async () => {

@@ -2,6 +2,11 @@ import type { ContainerConfig } from '#runtime/container/config.ts';
 import type { SandboxConfig } from '#runtime/sandbox/config.ts';
 import { invalidField } from './field.ts';
 
+/** A container whose request says nothing of namespaces has those of its sandbox. */
+export function adoptNamespaces(container: ContainerConfig, sandbox: SandboxConfig): ContainerConfig {
+  return { ...container, security: { ...container.security, namespaces: sandbox.security.namespaces } };
+}
+
 /**
  * What a container may ask for only if its sandbox did: the node's namespaces, and privileges. The other way round is
  * no contradiction: clients leave the container's options out, and the sandbox's count.

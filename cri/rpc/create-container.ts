@@ -1,4 +1,4 @@
-import { checkAgreement } from '../convert/agreement.ts';
+import { adoptNamespaces, checkAgreement } from '../convert/agreement.ts';
 import { toContainerConfig } from '../convert/container-config.ts';
 import { requireId } from '../convert/field.ts';
 import type { UnaryHandler } from '../method.ts';
@@ -11,8 +11,11 @@ export function createContainer({
 }: Pick<CriServices, 'sandboxes' | 'containers'>): UnaryHandler<'CreateContainer'> {
   return async (request, signal) => {
     const sandboxId = requireId(request.pod_sandbox_id, 'pod_sandbox_id');
-    const config = toContainerConfig(request.config);
-    checkAgreement(config, sandboxes.get(sandboxId).config);
+    const requested = toContainerConfig(request.config);
+    const sandbox = sandboxes.get(sandboxId).config;
+    const saysNamespaces = request.config?.linux?.security_context?.namespace_options !== undefined;
+    const config = saysNamespaces ? requested : adoptNamespaces(requested, sandbox);
+    checkAgreement(config, sandbox);
     return { container_id: await containers.create(sandboxId, config, signal) };
   };
 }
