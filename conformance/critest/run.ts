@@ -21,24 +21,12 @@
  * up, nothing of it was left on the machine, and our daemon's log has no warning or error but those that log-review.ts
  * explains.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDir } from '../cache.ts';
-import { runCommand } from '../command.ts';
-import { type FixtureRegistry, serveFixtures } from '../fixtures/store.ts';
-import { makeTestNetwork, type TestNetwork } from '../network.ts';
-import {
-  conformancePackages,
-  demoPackages,
-  ensurePackages,
-  prepareCgroups,
-  runtimePackages,
-} from '../setup.ts';
-import { ensureTools, type Tools } from '../tools/build.ts';
-import { ensureNewerCrun } from '../tools/newer-crun.ts';
-import { findLeftovers, formatLeftovers, removeLeftovers } from './leftovers.ts';
+import { type Ground, openGround, openServer } from '../server-bed.ts';
+import type { Tools } from '../tools/build.ts';
 import { formatReview, reviewLog } from './log-review.ts';
 import { ownReports, type Pass, patternOf, planPasses, readHandlers } from './passes.ts';
 import {
@@ -50,7 +38,7 @@ import {
   type SpecResult,
   tally,
 } from './report.ts';
-import { readTail, type Server, type ServerKind, serverKinds, startServer } from './server.ts';
+import { readTail, type ServerKind, serverKinds } from './server.ts';
 import { listSkipRules } from './skips.ts';
 import { listSpecs, runSuite, type SuiteRun } from './suite.ts';
 
@@ -83,34 +71,25 @@ async function main(): Promise<void> {
   const kind = serverKinds.find((name) => name === values.runtime);
   if (kind === undefined)
     throw new Error(`--runtime is one of ${serverKinds.join(', ')}, not ${values.runtime}`);
-  await ensurePackages([
-    ...runtimePackages,
-    ...demoPackages,
-    ...conformancePackages,
-    ...(kind === 'containerd' ? [kind] : []),
-  ]);
-  const restoreCgroups = await prepareCgroups();
-  const tools = await ensureTools();
   const outDir = resolve(
     values.out ?? cacheDir('critest', values.endpoint === undefined ? kind : 'endpoint'),
   );
   mkdirSync(outDir, { recursive: true });
-  const workDir = mkdtempSync(join(tmpdir(), 'critest-'));
-  const registry = await serveFixtures({
-    hostsDir: resolve(values.hosts ?? join(workDir, 'hosts')),
-    logFile: join(workDir, 'registry.log'),
+  const ground = await openGround({
+    name: 'critest',
+    packages: kind === 'containerd' ? [kind] : [],
+    ...(values.hosts === undefined ? {} : { hostsDir: values.hosts }),
   });
+  const run = { values, tools: ground.tools, outDir };
   try {
     const isClean =
       values.endpoint === undefined
-        ? await runWithServer(kind, { values, tools, outDir, workDir, registry })
-        : await runRounds(values.endpoint, { values, tools, outDir });
+        ? await runWithServer(kind, ground, run)
+        : await runRounds(values.endpoint, run);
     process.exitCode = isClean ? 0 : 1;
   } finally {
-    await registry.stop();
-    if (values['restore-cgroups']) await restoreCgroups();
-    if (!values.keep) rmSync(workDir, { recursive: true, force: true });
-    else console.log(`work folder: ${workDir}`);
+    await ground.close({ keep: values.keep, restoreCgroups: values['restore-cgroups'] });
+    if (values.keep) console.log(`work folder: ${ground.workDir}`);
   }
 }
 
@@ -120,30 +99,11 @@ interface Run {
   readonly outDir: string;
 }
 
-interface ServerRun extends Run {
-  readonly workDir: string;
-  readonly registry: FixtureRegistry;
-}
-
-/** Pods with user namespaces need crun 1.9: where the installed one is older, Debian 13's serves as a second handler. */
-async function findNewerCrun(): Promise<string | undefined> {
-  const printed = await runCommand('crun', ['--version']);
-  const [, major, minor] = /(\d+)\.(\d+)/.exec(printed) ?? [];
-  const isNewEnough = Number(major) > 1 || (Number(major) === 1 && Number(minor) >= 9);
-  return isNewEnough ? undefined : ensureNewerCrun();
-}
-
 /** Starts the server, runs the suite, ends the server and looks for leftovers. Resolves with whether all was well. */
-async function runWithServer(kind: ServerKind, run: ServerRun): Promise<boolean> {
-  const network = makeTestNetwork(run.workDir);
-  const newerCrun = kind === 'berth' ? await findNewerCrun() : undefined;
-  const paths = {
-    dir: run.workDir,
-    cniConfDir: network.confDir,
-    registryHostsDir: run.registry.hostsDir,
-    ...(newerCrun === undefined ? {} : { newerCrun }),
-  };
-  const server = await startServer(kind, paths, run.values.oci);
+async function runWithServer(kind: ServerKind, ground: Ground, run: Run): Promise<boolean> {
+  const { outDir, values } = run;
+  const bed = await openServer(kind, ground, { outDir, ociRuntime: values.oci });
+  const { server } = bed;
   let isClean = false;
   try {
     isClean = await runRounds(server.endpoint, run);
@@ -152,8 +112,7 @@ async function runWithServer(kind: ServerKind, run: ServerRun): Promise<boolean>
       console.log(`${kind} ended during the run; end of its log:\n${readTail(server.logFile)}`);
     }
   } finally {
-    const left = await endServer(server, run, network);
-    copyFileSync(server.logFile, join(run.outDir, 'server.log'));
+    const left = await bed.close();
     if (left.length > 0) {
       console.log(`left behind by ${kind}:\n  ${left.join('\n  ')}`);
       isClean = false;
@@ -169,24 +128,6 @@ function hasCleanLog(logFile: string): boolean {
   const lines = formatReview(review);
   if (lines.length > 0) console.log(`in the daemon's log, unexplained:\n  ${lines.join('\n  ')}`);
   return lines.length === 0;
-}
-
-/** Removes every pod, ends the server, and returns what is left of it, after clearing that away. */
-async function endServer(server: Server, run: ServerRun, network: TestNetwork): Promise<string[]> {
-  const left: string[] = [];
-  if (server.isRunning()) {
-    try {
-      await runCommand(run.tools.crictl, ['-r', server.endpoint, '-t', '60s', 'rmp', '-a', '-f']);
-    } catch (error) {
-      left.push(`pods that could not be removed: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  await server.stop();
-  const leftovers = findLeftovers(run.workDir, network.bridge);
-  left.push(...formatLeftovers(leftovers));
-  await removeLeftovers(leftovers);
-  await network.remove();
-  return left;
 }
 
 interface Round {
