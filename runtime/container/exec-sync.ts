@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { abortError, RuntimeError } from '#base/errors.ts';
+import { parseExactly } from '#base/exact-json.ts';
 import { step } from '#base/step.ts';
 import { collect, type Launched, sendSignal } from '#host/launch.ts';
 import { listDescendants } from '#host/proc.ts';
@@ -33,7 +34,7 @@ export function writeExecProcess(
   hasTty: boolean,
   size?: { readonly width: number; readonly height: number },
 ): string {
-  const own = JSON.parse(readFileSync(join(bundle, 'process.json'), 'utf8')) as OciProcess;
+  const own = parseExactly(readFileSync(join(bundle, 'process.json'), 'utf8')) as OciProcess;
   const env =
     hasTty && !own.env.some((entry) => entry.startsWith('TERM=')) ? [...own.env, 'TERM=xterm'] : own.env;
   counter += 1;

@@ -27,6 +27,18 @@ export interface OciProcess {
   apparmorProfile?: string;
   oomScoreAdj?: number;
   selinuxLabel?: string;
+  ioPriority?: { class: string; priority: number };
+  scheduler?: OciScheduler;
+}
+
+export interface OciScheduler {
+  policy: string;
+  nice?: number;
+  priority?: number;
+  flags?: string[];
+  runtime?: number;
+  deadline?: number;
+  period?: number;
 }
 
 export interface OciIdMapping {
@@ -64,8 +76,25 @@ export interface OciDeviceRule {
 
 export interface OciResources {
   devices?: OciDeviceRule[];
-  memory?: { limit?: number; reservation?: number; swap?: number };
-  cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+  memory?: {
+    limit?: number;
+    reservation?: number;
+    swap?: number;
+    kernel?: number;
+    kernelTCP?: number;
+    swappiness?: number;
+    disableOOMKiller?: boolean;
+    useHierarchy?: boolean;
+  };
+  cpu?: {
+    shares?: number;
+    quota?: number;
+    period?: number;
+    realtimeRuntime?: number;
+    realtimePeriod?: number;
+    cpus?: string;
+    mems?: string;
+  };
   pids?: { limit: number };
   hugepageLimits?: { pageSize: string; limit: number }[];
   unified?: Record<string, string>;
@@ -114,5 +143,9 @@ export interface OciSpec {
     maskedPaths?: string[];
     readonlyPaths?: string[];
     mountLabel?: string;
+    intelRdt?: { closID?: string; schemata?: string[]; enableMonitoring?: boolean };
+    /** By name on the host; `name` is that in the container. */
+    netDevices?: Record<string, { name?: string }>;
+    memoryPolicy?: { mode: string; nodes: string; flags?: string[] };
   };
 }

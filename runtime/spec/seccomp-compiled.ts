@@ -6,7 +6,8 @@
  */
 import type { OciSeccomp, OciSpec } from './oci-spec.ts';
 
-const annotation = 'run.oci.seccomp_bpf_data';
+/** Holds the filter; not for others to see. */
+export const compiledSeccompAnnotation = 'run.oci.seccomp_bpf_data';
 
 /** What a compiled filter belongs to: profiles with the same key compile to the same filter, with the same crun on the same machine. */
 export function seccompKey(seccomp: OciSeccomp): string {
@@ -28,7 +29,7 @@ export function withCompiledSeccomp(spec: OciSpec, filter: Uint8Array): OciSpec 
   const { syscalls: _, architectures: __, ...rest } = seccomp;
   return {
     ...spec,
-    annotations: { ...spec.annotations, [annotation]: Buffer.from(filter).toString('base64') },
+    annotations: { ...spec.annotations, [compiledSeccompAnnotation]: Buffer.from(filter).toString('base64') },
     linux: { ...spec.linux, seccomp: { ...rest, defaultAction: 'SCMP_ACT_ERRNO' } },
   };
 }
