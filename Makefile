@@ -46,6 +46,10 @@ check: $(NODE) ## types, lint, import directions, generated files up to date
 conformance: need-root $(NODE) ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
 	$(NODE) conformance/critest/run.ts $(ARGS)
 
+.PHONY: crictl
+crictl: need-root $(NODE) ## every verb of the pinned crictl against berthd, by SPDY and WebSocket (root; needs Go)
+	$(NODE) conformance/crictl/run.ts $(ARGS)
+
 .PHONY: bench
 bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, in one run (root)
 	$(NODE) conformance/bench/run.ts $(ARGS)
