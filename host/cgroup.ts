@@ -98,7 +98,8 @@ export function killGroup(version: 1 | 2, cgroup: string): void {
 
 /** Removes an empty group in every hierarchy, with empty groups below it. Idempotent; false if something still lives in it. */
 export function removeGroup(version: 1 | 2, cgroup: string): boolean {
-  const hierarchies = version === 2 ? [''] : readdirSync(mountRoot).filter((name) => name !== 'unified');
+  // On a hybrid host the OCI runtimes make one in the unified hierarchy as well.
+  const hierarchies = version === 2 ? [''] : readdirSync(mountRoot);
   let isGone = true;
   for (const hierarchy of hierarchies) {
     const directory = version === 2 ? join(mountRoot, cgroup) : join(mountRoot, hierarchy, cgroup);

@@ -49,6 +49,10 @@ export class PodWalk {
     return join(this.#bed.dir, 'pods', this.#options.name);
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get containerId(): string {
     return this.#containerId;
   }

@@ -1,0 +1,234 @@
+/** Recovery as a client sees it: the daemon is killed, the machine is changed behind its back, and it is started again. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { formatFinding } from '#base/finding.ts';
+import { FaultBed, imageName } from '#conformance/faults/bed.ts';
+import { PodWalk } from '#conformance/faults/pod-walk.ts';
+import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
+import { listMounts, unmountAll } from '#host/mount.ts';
+import { listProcessesOf } from '#host/proc.ts';
+import { fixNode } from './audit-fix.ts';
+
+const loop = ['sh', '-c', 'trap "exit 3" TERM; while :; do usleep 20000; done'];
+let bed: FaultBed;
+let count = 0;
+
+beforeAll(async () => {
+  bed = await FaultBed.prepare();
+  await bed.start();
+  await bed.call('PullImage', { image: { image: imageName } });
+});
+
+afterAll(async () => {
+  await bed.close();
+});
+
+afterEach(async () => {
+  // Only a failed test leaves any.
+  await bed.start();
+  for (const { id } of (await bed.call('ListPodSandbox', {})).items)
+    await bed.call('RemovePodSandbox', { pod_sandbox_id: id }).catch(() => {});
+});
+
+async function newPod(command: readonly string[] = loop, sharesPid = false): Promise<PodWalk> {
+  count += 1;
+  const walk = new PodWalk(bed, { name: `pod${count}`, sharesPid, tries: 1 });
+  await walk.run();
+  await walk.start(command);
+  return walk;
+}
+
+async function findings(): Promise<string[]> {
+  return (await bed.audit()).map(formatFinding);
+}
+
+async function statusOf(id: string) {
+  return (await bed.call('ContainerStatus', { container_id: id })).status!;
+}
+
+function stateFolder(...parts: string[]): string {
+  return join(bed.config.daemon.stateDir, ...parts);
+}
+
+function pidOf(containerId: string, name: 'conmon' | 'container'): number {
+  return Number(readFileSync(stateFolder('bundles', containerId, `${name}.pid`), 'utf8'));
+}
+
+function damage(table: string, id: string, change: (text: string) => string): void {
+  const database = new DatabaseSync(join(bed.config.daemon.rootDir, 'state.db'));
+  const row = database.prepare(`SELECT record FROM ${table} WHERE id = ?`).get(id) as { record: string };
+  database.prepare(`UPDATE ${table} SET record = ? WHERE id = ?`).run(change(row.record), id);
+  database.close();
+}
+
+async function end(walk: PodWalk): Promise<void> {
+  await walk.stop();
+  await walk.remove();
+  expect(await findings()).toEqual([]);
+}
+
+test('exit codes of containers that ended while the daemon was down are known', async () => {
+  const walk = await newPod();
+  await bed.kill();
+  process.kill(pidOf(walk.containerId, 'container'), 'SIGTERM');
+  await expect.poll(() => existsSync(stateFolder('exits', walk.containerId))).toBe(true);
+  await bed.start();
+  expect(await walk.status()).toEqual({ state: 2, exitCode: 3, reason: 'Error' });
+  await end(walk);
+});
+
+test('a container whose monitor died while the daemon was down is watched; its exit code is not lost', async () => {
+  const walk = await newPod();
+  await bed.kill();
+  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  await bed.start();
+  expect((await statusOf(walk.containerId)).state).toBe(1);
+  await walk.exec();
+  process.kill(pidOf(walk.containerId, 'container'), 'SIGTERM');
+  await expect.poll(async () => (await statusOf(walk.containerId)).state, { timeout: 10_000 }).toBe(2);
+  // 255 where the kernel is too old to tell how another's child ended and its parent was quick.
+  expect([3, 255]).toContain((await statusOf(walk.containerId)).exit_code);
+  await end(walk);
+});
+
+test('a monitor that dies after a restart of the daemon is noticed, and so is the end of its container', async () => {
+  const walk = await newPod();
+  await bed.kill();
+  await bed.start();
+  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  await expect.poll(() => bed.logTail(20)).toContain('the monitor died');
+  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  await expect.poll(async () => (await statusOf(walk.containerId)).state, { timeout: 10_000 }).toBe(2);
+  expect([137, 255]).toContain((await statusOf(walk.containerId)).exit_code);
+  await end(walk);
+});
+
+test('container and monitor both gone: exited with 255 and a reason', async () => {
+  const walk = await newPod();
+  await bed.kill();
+  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  await bed.start();
+  const status = await statusOf(walk.containerId);
+  expect([status.state, status.exit_code, status.reason]).toEqual([2, 255, 'Unknown']);
+  await end(walk);
+});
+
+test('a sandbox whose init died is not ready, before and after a restart', async () => {
+  const state = async (walk: PodWalk) => {
+    const { items } = await bed.call('ListPodSandbox', {});
+    return items.find(({ metadata }) => metadata?.name === walk.name)?.state;
+  };
+  const initOf = async () => pidOf((await bed.call('ListPodSandbox', {})).items[0]!.id, 'container');
+  const first = await newPod(loop, true);
+  await bed.kill();
+  await bed.start();
+  expect(await state(first)).toBe(0);
+  process.kill(await initOf(), 'SIGKILL');
+  await expect.poll(() => state(first)).toBe(1);
+  await end(first);
+
+  const second = await newPod(loop, true);
+  const init = await initOf();
+  await bed.kill();
+  process.kill(init, 'SIGKILL');
+  await bed.start();
+  expect(await state(second)).toBe(1);
+  await end(second);
+});
+
+test('a damaged record of a container is shown as unknown, and its container can be stopped and removed', async () => {
+  const walk = await newPod();
+  const container = pidOf(walk.containerId, 'container');
+  await bed.kill();
+  damage('containers', walk.containerId, (text) => text.slice(0, text.length / 2));
+  await bed.start();
+  const { containers } = await bed.call('ListContainers', { filter: { id: walk.containerId } });
+  expect(containers[0]).toMatchObject({ state: 3, metadata: { name: 'main' } });
+  expect((await statusOf(walk.containerId)).message).toContain('cannot be read');
+  await walk.stopContainer(10n);
+  expect(existsSync(`/proc/${container}`)).toBe(false);
+  expect(await walk.status()).toMatchObject({ state: 2, exitCode: 3 });
+  await walk.removeContainer();
+  await end(walk);
+});
+
+test('a sandbox of which only the id is left is removed with everything it had', async () => {
+  const walk = await newPod(loop, true);
+  const { items } = await bed.call('ListPodSandbox', {});
+  const [sandbox] = items;
+  await bed.kill();
+  damage('sandboxes', sandbox!.id, () => 'no record at all');
+  damage('containers', walk.containerId, () => '{}');
+  await bed.start();
+  expect((await bed.call('ListPodSandbox', {})).items).toMatchObject([{ id: sandbox!.id, state: 1 }]);
+  await bed.call('RemovePodSandbox', { pod_sandbox_id: sandbox!.id });
+  expect((await bed.call('ListContainers', {})).containers).toEqual([]);
+  expect(await findings()).toEqual([]);
+});
+
+test('after a reboot containers are exited with a reason, sandboxes not ready, and addresses given back', async () => {
+  const walk = await newPod(loop, true);
+  await bed.kill();
+  await powerOff();
+  await bed.start();
+  const { items } = await bed.call('ListPodSandbox', {});
+  expect(items.map(({ state }) => state)).toEqual(items.map(() => 1));
+  const status = await statusOf(walk.containerId);
+  expect([status.state, status.exit_code, status.reason]).toEqual([2, 255, 'Unknown']);
+  expect(status.message).toContain('rebooted');
+  const addresses = () =>
+    readdirSync(join(bed.dir, 'ipam', bed.name)).filter((name) => /^\d+\.\d+\.\d+\.\d+$/.test(name));
+  await expect.poll(addresses, { timeout: 10_000 }).toEqual([]);
+  for (const { id } of items) await bed.call('RemovePodSandbox', { pod_sandbox_id: id });
+  expect(await findings()).toEqual([]);
+});
+
+/** What a loss of power does: no process, no mount, nothing below the state folder and the pins, another boot id. */
+async function powerOff(): Promise<void> {
+  const { stateDir, rootDir } = bed.config.daemon;
+  for (const monitor of listProcessesOf((path) => path.endsWith('conmon')))
+    if (monitor.command.some((word) => word.startsWith(`${stateDir}/`))) process.kill(monitor.pid, 'SIGKILL');
+  expect(await clearGroup(detectCgroupLayout().version, bed.cgroupParent)).toBe(true);
+  for (const { mountPoint } of listMounts().toReversed())
+    if (mountPoint.startsWith(`${bed.dir}/`)) unmountAll(mountPoint);
+  rmSync(stateDir, { recursive: true });
+  rmSync(bed.config.network.netnsDir, { recursive: true });
+  writeFileSync(join(rootDir, 'boot-id'), 'another boot\n');
+}
+
+test('the folder of exit files may vanish: exits are heard of all the same', async () => {
+  const walk = await newPod();
+  rmSync(stateFolder('exits'), { recursive: true });
+  await expect.poll(() => bed.logTail(20)).toContain('it is made again');
+  await walk.stopContainer(10n);
+  expect(await walk.status()).toMatchObject({ state: 2, exitCode: 3 });
+  await end(walk);
+});
+
+test('the audit finds what is planted and what is taken, and --fix removes what is nobody’s', async () => {
+  const walk = await newPod();
+  const stranger = 'f'.repeat(64);
+  mkdirSync(stateFolder('bundles', stranger));
+  writeFileSync(stateFolder('exits', stranger), '0');
+  writeFileSync(stateFolder('bundles', walk.containerId, 'exec-1-1.json'), '{}');
+  writeFileSync(join(bed.dir, 'ipam', bed.name, '10.214.9.9'), `${stranger}\neth0`);
+  mkdirSync(`/sys/fs/cgroup/pids${bed.cgroupParent}/${stranger}`, { recursive: true });
+  const found = (await bed.audit()).map(({ kind, what }) => `${kind} ${what}`);
+  expect(found.toSorted()).toEqual(
+    ['leak address', 'leak bundle', 'leak cgroup', 'leak exec file', 'leak exit file'].toSorted(),
+  );
+  await expect(fixNode(bed.config)).rejects.toThrow('holds it');
+  await bed.stop();
+  const { fixed, left } = await fixNode(bed.config, { cgroupParents: [bed.cgroupParent] });
+  expect(fixed.map(({ what }) => what).toSorted()).toEqual(['bundle', 'cgroup', 'exec file', 'exit file']);
+  expect(left.map(({ finding }) => finding.what)).toEqual(['address']);
+  rmSync(join(bed.dir, 'ipam', bed.name, '10.214.9.9'));
+  await bed.start();
+  await walk.exec();
+  unmountAll(stateFolder('bundles', walk.containerId, 'rootfs'));
+  expect(await findings()).toEqual([expect.stringContaining('missing mount')]);
+  await end(walk);
+});
