@@ -195,6 +195,12 @@ export class Bed {
     });
   }
 
+  /** Starts whichever daemon a failed scenario left down. */
+  async ensureRunning(): Promise<void> {
+    if (!this.berthd.isRunning()) await this.startBerthd();
+    if (!this.kubelet.isRunning()) await this.startKubelet();
+  }
+
   /** Puts the example into the static pod folder, with `edits` made to its text; the kubelet sees whole files only. */
   place(example: string, edits: Readonly<Record<string, string>> = {}, as = example): void {
     let text = readFileSync(join(projectRoot, 'examples', `${example}.yaml`), 'utf8');
@@ -212,6 +218,11 @@ export class Bed {
     writeFileSync(staged, text);
     renameSync(staged, join(this.paths.staticPods, `${name}.yaml`));
     this.#placed.add(name);
+  }
+
+  /** Files that lie in the static pod folder. */
+  get placed(): readonly string[] {
+    return [...this.#placed];
   }
 
   unplace(name: string): void {
@@ -239,9 +250,10 @@ export class Bed {
     await this.kubelet.stop('SIGKILL');
     await this.berthd.stop('SIGKILL');
     this.cgroup.killAll();
-    const { processes, mounts, bridgePorts } = findLeftovers(this.dir, this.network.bridge);
+    // Interfaces go with their namespaces, which the mounts below hold.
+    const { processes, mounts } = findLeftovers(this.dir, this.network.bridge);
     const kept = new Set([join(this.dir, 'run'), join(this.dir, 'host')]);
-    await removeLeftovers({ processes, bridgePorts, mounts: mounts.filter((path) => !kept.has(path)) });
+    await removeLeftovers({ processes, bridgePorts: [], mounts: mounts.filter((path) => !kept.has(path)) });
     await this.network.remove();
     await until('every process is gone', 10_000, () => this.cgroup.remove());
     for (const name of readdirSync(join(this.dir, 'run')))

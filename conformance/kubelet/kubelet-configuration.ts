@@ -70,7 +70,7 @@ export function kubeletConfiguration(settings: KubeletSettings): string {
       // So that a run does not wait where a node would.
       fileCheckFrequency: '1s',
       syncFrequency: '5s',
-      containerLogMaxSize: '16Ki',
+      containerLogMaxSize: '128Ki',
       containerLogMaxFiles: 3,
       containerLogMonitorInterval: '3s',
       crashLoopBackOff: { maxContainerRestartPeriod: '6s' },

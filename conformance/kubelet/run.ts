@@ -121,7 +121,13 @@ async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     console.log(`FAIL  ${name} (${(elapsed() / 1000).toFixed(1)} s): ${reason}`);
-    await pod.remove().catch((problem: Error) => console.log(`      ${problem.message}`));
+    try {
+      await bed.ensureRunning();
+      if (scenario.isAlone === true) for (const other of bed.placed) bed.unplace(other);
+      await pod.remove();
+    } catch (problem) {
+      console.log(`      ${problem instanceof Error ? problem.message : problem}`);
+    }
     return { name, verdict: 'fail', reason, ms: elapsed() };
   }
 }

@@ -15,6 +15,13 @@ export function lastWords(stderr: string): string {
   return last.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z: /, '');
 }
 
+/** Whose mistake a failure to create is: that of a request which names a program that the image lacks, or somebody else's. */
+export function kindOfFailure(words: string): 'InvalidArgument' | 'Internal' {
+  // crun: "executable file `x` not found in $PATH: No such file or directory", "open executable: Permission denied";
+  // runc: `exec: "x": executable file not found in $PATH`, `exec: "x": permission denied`.
+  return /executable file|open executable|exec: "/.test(words) ? 'InvalidArgument' : 'Internal';
+}
+
 /** Whether the failure only says that the container's process, or the container, is gone. */
 export function meansNotRunning(result: RunResult): boolean {
   // crun: "no such process", "container not running", "error opening file `.../status`: No such file or directory";

@@ -21,7 +21,7 @@ spec:
 `;
 }
 
-const counter = 'i=0; while true; do i=$((i+1)); echo line $i; sleep 0.02; done';
+const counter = 'i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done';
 
 /** Identity and restart count of every container of every pod: what a fault must leave as it is. */
 async function identities(bed: Bed): Promise<string[]> {
@@ -74,7 +74,7 @@ export const faults: readonly Scenario[] = [
       assert.equal(await pod.sh('exec', 'echo here'), 'here');
       await pause(8000);
       assert.deepEqual(await identities(bed), before);
-      assertWholeLog(await log.logs('main'), 300);
+      assertWholeLog(await log.logs('main'), 80);
       await log.remove();
     },
   },
@@ -117,7 +117,7 @@ export const faults: readonly Scenario[] = [
       await removed.remove();
       await pod.waitReady();
       assert.deepEqual(keep(await identities(bed)), before);
-      assertWholeLog(await log.logs('main'), 3000);
+      assertWholeLog(await log.logs('main'), 900);
       for (const one of [log, ends, new TestPod(bed, 'added')]) await one.remove();
     },
   },

@@ -92,15 +92,12 @@ export const streaming: readonly Scenario[] = [
           stdout: 'out\n',
           stderr: 'err\ncommand terminated with exit code 42\n',
         });
-        assert.equal((await run(['sort'], { input: 'b\na\n' })).stdout, 'a\nb\n', transport);
-        assert.match(
-          (await run(['sh', '-c', 'tty; stty size'], { tty: true })).stdout,
-          /\/dev\/pts\/\d+\r\n24 80\r\n/,
-          transport,
-        );
-        const { code, stderr } = await run(['/no/such/program']);
-        assert.ok(code !== 0, 'an absent program "succeeded"');
-        assert.match(stderr, /no such file|not found|exit code 12[67]/i, transport);
+        assert.deepEqual(await run(['sort'], { input: 'b\na\n' }), { code: 0, stdout: 'a\nb\n', stderr: '' });
+        const terminal = await run(['sh', '-c', 'tty; sleep 0.5; stty size'], { tty: true });
+        assert.match(terminal.stdout, /\/dev\/pts\/\d+\r\n24 80\r\n/);
+        const absent = await run(['/no/such/program']);
+        assert.ok(absent.code !== 0, 'an absent program "succeeded"');
+        assert.match(absent.stderr, /no such file|not found|exit code 12[67]/i);
         const query = 'command=cat&input=1&output=1';
         const { child, seen } = startClient(pod, 'pump', `${pod.path('exec', 'server')}?${query}`, [
           '-transport',
