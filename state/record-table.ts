@@ -1,15 +1,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { messageOf } from '#base/errors.ts';
 
-/** bigint fields are nanosecond times and named `...Ns`; JSON keeps them as decimal strings. */
+/** The bigint fields of a record are nanosecond times, named `...Ns`; JSON keeps them as decimal strings. */
 function toJson(record: unknown): string {
   return JSON.stringify(record, (_key, value) => (typeof value === 'bigint' ? value.toString() : value));
 }
 
+/** Only fields of the record itself are times: below them stands what clients sent, such as a label of any name. */
 function fromJson<R>(text: string): R {
-  return JSON.parse(text, (key, value) =>
-    key.endsWith('Ns') && typeof value === 'string' && /^-?\d+$/.test(value) ? BigInt(value) : value,
-  ) as R;
+  const record = JSON.parse(text) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(record))
+    if (name.endsWith('Ns') && typeof value === 'string' && /^-?\d+$/.test(value))
+      record[name] = BigInt(value);
+  return record as R;
 }
 
 export interface DamagedRecord {
