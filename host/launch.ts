@@ -177,6 +177,12 @@ export function awaitAdopted(pid: number): Promise<ExitStatus> {
   return awaitChild(pid);
 }
 
+/** Whether a process that was inherited has ended within the last half minute, and nobody has asked how; `awaitAdopted` tells. */
+export function hasUnclaimedEnd(pid: number): boolean {
+  const ended = unclaimed.get(pid);
+  return ended !== undefined && performance.now() - ended.atMs < unclaimedForMs;
+}
+
 /** Sends a signal; false if there is no such process. Throws SystemCallError otherwise. */
 export function sendSignal(pid: number, signal: number): boolean {
   if (killRaw(pid, signal) === 0) return true;

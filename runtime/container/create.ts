@@ -35,6 +35,7 @@ import type { OciSpec } from '../spec/oci-spec.ts';
 import { mergeResources } from '../spec/resources.ts';
 import { resolveStopSignal } from '../spec/stop-signal.ts';
 import { resolveUser } from '../spec/user.ts';
+import { clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { lazyMounts, listHostDevices, resolveDevices, resolveHostMount } from './host-mounts.ts';
 import type { ContainerRecord } from './record.ts';
@@ -236,6 +237,8 @@ export class ContainerCreator {
       await handler.remove(id);
       // It writes an exit file as its last act.
       await awaitMonitorEnd(bundle);
+      // An OCI runtime that was killed at work leaves it.
+      await clearOwnGroup(this.#options.host.cgroupVersion, id, spec.linux.cgroupsPath);
     });
     const started = await step('create-container/run-monitor', () =>
       createMonitored(

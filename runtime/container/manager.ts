@@ -5,15 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
-import { clearGroup, countOomKills, killGroup } from '#host/cgroup.ts';
+import { countOomKills, killGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
-import { awaitAdopted, type ExitStatus } from '#host/launch.ts';
+import { awaitAdopted, type ExitStatus, hasUnclaimedEnd } from '#host/launch.ts';
 import { unmountAll, unmountAllAside } from '#host/mount.ts';
 import { isRunning, parentOf, signalProcess } from '#host/proc.ts';
 import { watchProcess } from '#host/process-watch.ts';
@@ -25,11 +24,12 @@ import { reopenLog } from '../monitor/control-fifo.ts';
 import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFile } from '../monitor/exit-files.ts';
 import type { RecordStore } from '../record-store.ts';
+import { isSameRequest } from '../same-request.ts';
 import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { mergeResources, toOciResources } from '../spec/resources.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
-import { cgroupLocation } from './cgroup-location.ts';
+import { cgroupLocation, clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { ContainerCreator, type CreatorOptions } from './create.ts';
 import { execSync } from './exec-sync.ts';
@@ -131,10 +131,10 @@ export class CrunContainers implements ContainerManager {
   async create(sandboxId: string, config: ContainerConfig, signal: AbortSignal): Promise<ContainerId> {
     const sandbox = this.#options.sandboxes.get(sandboxId);
     const key = `${sandbox.id}/${config.metadata.name}/${config.metadata.attempt}`;
-    const flight = this.#flights.run(key, signal, (flightSignal) =>
+    // Only the same request is joined; another one under the name waits, and finds the name taken.
+    return this.#flights.run(`${key} ${JSON.stringify(config)}`, signal, (flightSignal) =>
       this.#lock.run(`name ${key}`, () => this.#createNamed(sandbox.id, config, flightSignal)),
     );
-    return flight;
   }
 
   async #createNamed(
@@ -150,7 +150,7 @@ export class CrunContainers implements ContainerManager {
     );
     if (holder) {
       // A client that timed out asks again: what its first request made is the answer.
-      if (holder.state === 'created' && isDeepStrictEqual(holder.config, config)) return holder.id;
+      if (holder.state === 'created' && isSameRequest(holder.config, config)) return holder.id;
       throw new RuntimeError(
         'AlreadyExists',
         `container ${config.metadata.name} attempt ${config.metadata.attempt} of sandbox ${sandboxId} exists: ${holder.id} (${holder.state})`,
@@ -255,6 +255,11 @@ export class CrunContainers implements ContainerManager {
   async #end(record: ContainerRecord, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const { id } = record;
     if (!record.process || !isRunning(record.process)) this.#exitGone(id);
+    // What was found out just now is over already: nothing would tell of it again.
+    if (this.#containers.findExact(id)?.state === 'exited') {
+      await this.#stopNotices.get(id);
+      return;
+    }
     let task = this.#stops.get(id);
     if (!task) {
       const exited = this.#exitWatch(id).promise;
@@ -337,7 +342,7 @@ export class CrunContainers implements ContainerManager {
       'the monitor died; its container is watched directly and its log has ended',
     );
     // The child of a monitor that this daemon started is now ours to reap; that of an earlier daemon's is the node's init's.
-    const isOurs = parentOf(first.pid) === process.pid;
+    const isOurs = parentOf(first.pid) === process.pid || hasUnclaimedEnd(first.pid);
     const ended: Promise<ExitStatus | undefined> = isOurs
       ? awaitAdopted(first.pid)
       : watchProcess(first).ended;
@@ -355,7 +360,13 @@ export class CrunContainers implements ContainerManager {
     );
   }
 
-  #onExit(id: ContainerId, exitCode: number, atNs: bigint): void {
+  /** `words` say why, where the code does not. */
+  #onExit(
+    id: ContainerId,
+    exitCode: number,
+    atNs: bigint,
+    words?: { readonly reason: string; readonly message: string },
+  ): void {
     const record = this.#containers.findExact(id);
     if (!record || record.state === 'exited' || record.state === 'creating') return;
     // Behind a start under way: a short-lived process must be seen running before it is seen exited.
@@ -363,16 +374,14 @@ export class CrunContainers implements ContainerManager {
       const current = this.#containers.findExact(id);
       if (!current || current.state === 'exited') return;
       await step('stop-container/record-exit', () =>
-        this.#recordExit(id, { exitCode, atNs, ...this.#judge(current, exitCode) }),
+        this.#recordExit(id, { exitCode, atNs, ...(words ?? this.#judge(current, exitCode)) }),
       );
     });
-    work.catch((error) => this.#retryExit(id, error));
-  }
-
-  /** An exit that could not be recorded (a full disk) is recorded when it is asked about again, or soon. */
-  #retryExit(id: ContainerId, error: unknown): void {
-    this.#log.error({ containerId: id, err: error }, `recording an exit failed: ${messageOf(error)}`);
-    setTimeout(() => this.#exitGone(id), exitRetryMs).unref();
+    work.catch((error) => {
+      // A full disk, for one. Others who ask about the container may come first; then nothing is left to do.
+      this.#log.error({ containerId: id, err: error }, `recording an exit failed: ${messageOf(error)}`);
+      setTimeout(() => this.#onExit(id, exitCode, atNs, words), exitRetryMs).unref();
+    });
   }
 
   /** For a process that is gone: its exit file tells the code, or it is lost. */
@@ -388,9 +397,7 @@ export class CrunContainers implements ContainerManager {
       this.#hurryMonitor(id);
       return; // it is about to write the file
     }
-    this.#recordExit(id, {
-      exitCode: exitLostCode,
-      atNs: nowNs(),
+    this.#onExit(id, exitLostCode, nowNs(), {
       reason: 'Unknown',
       message: 'the container and its monitor are gone and left no exit code',
     });
@@ -623,14 +630,8 @@ export class CrunContainers implements ContainerManager {
   async #clearCgroup(id: ContainerId): Promise<void> {
     const { linux } = (this.#readSpec(id) ?? {}) as { linux?: { cgroupsPath?: string } };
     const path = linux?.cgroupsPath ?? '';
-    // Only a group of its own: the name of every container's group ends with its id.
-    if (!path.endsWith(id)) return;
-    const location = cgroupLocation(path);
-    if (!(await clearGroup(this.#options.host.cgroupVersion, location)))
-      this.#log.warn(
-        { containerId: id, cgroup: location },
-        'processes in the cgroup of a container do not die',
-      );
+    if (!(await clearOwnGroup(this.#options.host.cgroupVersion, id, path)))
+      this.#log.warn({ containerId: id, cgroup: path }, 'processes in the cgroup of a container do not die');
   }
 
   /**

@@ -4,12 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { constants } from 'node:os';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import { awaitAdopted, type ExitStatus, launch } from '#host/launch.ts';
+import { awaitAdopted, type ExitStatus, type Launched, launch, sendSignal } from '#host/launch.ts';
 import { close, pipe } from '#host/libc.ts';
-import { findProcess, type ProcessIdentity } from '#host/proc.ts';
+import { findProcess, listDescendants, type ProcessIdentity } from '#host/proc.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
-import { lastWords } from '../oci/errors.ts';
+import { kindOfFailure, lastWords } from '../oci/errors.ts';
+import { findMonitor } from './end-monitor.ts';
 
 export interface MonitorRequest {
   readonly containerId: string;
@@ -71,17 +73,14 @@ function monitorArgs(request: MonitorRequest): string[] {
 }
 
 /** Reads the sync pipe to the first line or its end. */
-function readAnswer(fd: number, signal: AbortSignal): Promise<string> {
+function readAnswer(fd: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = new Socket({ fd, readable: true, writable: false });
     let text = '';
     const finish = (outcome: () => void) => {
-      signal.removeEventListener('abort', onAbort);
       socket.destroy();
       outcome();
     };
-    const onAbort = () => finish(() => reject(signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('utf8');
       if (text.includes('\n')) finish(() => resolve(text));
@@ -105,10 +104,23 @@ function parseAnswer(text: string): { pid: number; message: string } | undefined
   }
 }
 
+/** How long a create that is not wanted any more may go on before it is killed; it takes some tens of milliseconds. */
+const abandonMs = 2000;
+
+/** Kills the monitor, and the OCI runtime that creates for it. Both ends of the sync pipe are closed then. */
+function killCreation(child: Launched, bundle: string): void {
+  child.kill(constants.signals.SIGKILL);
+  const monitor = findMonitor(bundle);
+  if (!monitor) return;
+  for (const pid of [...listDescendants(monitor.pid), monitor.pid])
+    sendSignal(pid, constants.signals.SIGKILL);
+}
+
 /**
  * Creates a container: the process exists and waits for `start`. On failure the OCI runtime and conmon have cleaned up
- * after themselves but for the bundle. Throws Internal with the runtime's words; Canceled, and then the caller must remove
- * the container from the runtime, for create may have gone through.
+ * after themselves but for the bundle. Throws Internal with the runtime's words, or InvalidArgument if it is that the
+ * image has no such program. An abort does not cut the work short, for what is half made cannot be found: the create ends
+ * first, or is killed after some seconds. The caller looks at the signal, and must then remove the container from the runtime.
  */
 export async function createMonitored(
   conmonPath: string,
@@ -117,8 +129,7 @@ export async function createMonitored(
 ): Promise<MonitorStarted> {
   const [syncRead, syncWrite] = pipe();
   const [startRead, startWrite] = pipe();
-  let answer: Promise<string>;
-  let child: ReturnType<typeof launch>;
+  let child: Launched;
   try {
     child = launch({
       path: conmonPath,
@@ -145,14 +156,19 @@ export async function createMonitored(
   }
   const stderrChunks: Buffer[] = [];
   child.stderr!.on('data', (chunk: Buffer) => stderrChunks.push(chunk));
+  let patience: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    patience = setTimeout(() => killCreation(child, request.bundle), abandonMs);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
   try {
-    answer = readAnswer(syncRead, signal);
-    const [text] = await Promise.all([answer, child.exited]);
+    const [text] = await Promise.all([readAnswer(syncRead), child.exited]);
     const parsed = parseAnswer(text);
     if (!parsed || !(parsed.pid > 0)) {
       const words = lastWords(parsed?.message ?? '') || Buffer.concat(stderrChunks).toString().trim();
       throw new RuntimeError(
-        'Internal',
+        kindOfFailure(words),
         `${request.runtime.name} create of container ${request.containerId}: ${words || 'no answer from conmon'}`,
         {
           details: { message: parsed?.message },
@@ -173,6 +189,8 @@ export async function createMonitored(
       { cause: error },
     );
   } finally {
+    clearTimeout(patience);
+    signal.removeEventListener('abort', onAbort);
     child.stderr!.destroy();
   }
 }

@@ -22,6 +22,7 @@ import type { HandlerTable } from '../handlers.ts';
 import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
+import { isSameRequest } from '../same-request.ts';
 import { checkSandboxNamespaces } from '../spec/namespaces.ts';
 import { sandboxSysctls, sysctlFile } from '../spec/sysctls.ts';
 import type { LinuxResources, SandboxConfig, SandboxId } from './config.ts';
@@ -81,7 +82,9 @@ export class PinnedSandboxes implements SandboxManager {
   async run(config: SandboxConfig, runtimeHandler: string, signal: AbortSignal): Promise<SandboxId> {
     const { name, namespace, uid, attempt } = config.metadata;
     const key = JSON.stringify([name, namespace, uid, attempt]);
-    return this.#flights.run(key, signal, (flightSignal) =>
+    // Only the same request is joined; another one under the name waits, and finds the name taken.
+    const flight = `${key} ${runtimeHandler} ${JSON.stringify(config)}`;
+    return this.#flights.run(flight, signal, (flightSignal) =>
       this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal)),
     );
   }
@@ -93,8 +96,9 @@ export class PinnedSandboxes implements SandboxManager {
       .find((record) => isDeepStrictEqual(record.config.metadata, config.metadata));
     if (holder) {
       // A client that timed out asks again: what its first request made is the answer.
-      if (holder.state === 'ready' && !holder.isRemoving && holder.runtimeHandler === runtimeHandler)
-        return holder.id;
+      const isSame =
+        holder.runtimeHandler === runtimeHandler && isSameRequest(asked(holder.config), asked(config));
+      if (holder.state === 'ready' && !holder.isRemoving && isSame) return holder.id;
       const { namespace, name, attempt } = config.metadata;
       throw new RuntimeError(
         'AlreadyExists',
@@ -413,6 +417,11 @@ export class PinnedSandboxes implements SandboxManager {
       this.#sandboxes.put({ ...record, state: 'notReady' });
     }
   }
+}
+
+/** What a client asks for again after a time-out; resources may have been updated meanwhile. */
+function asked(config: SandboxConfig): SandboxConfig {
+  return { ...config, overhead: undefined, resources: undefined };
 }
 
 function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
