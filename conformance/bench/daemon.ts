@@ -21,7 +21,7 @@ export interface DaemonPlace {
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
   readonly cgroups: BenchCgroups;
-  /** Berth's program: daemon/main.ts, or a bundle made of it. */
+  /** Berth's program: the launcher, or that of a packaged install. */
   readonly berthProgram: string;
   /** Options for Node in front of Berth's program, for profiles. */
   readonly nodeOptions: readonly string[];
@@ -38,6 +38,7 @@ export class Daemon {
   readonly logFile: string;
   readonly #command: readonly string[];
   readonly #metricsPort: number;
+  readonly #env: NodeJS.ProcessEnv = process.env;
   #child: ChildProcess | undefined;
   #client: CriClient | undefined;
 
@@ -60,8 +61,13 @@ export class Daemon {
     const { configFile } = this.settings;
     if (name === 'berth') {
       writeBerthConfig(this.settings, metricsPort);
-      const node = join(projectRoot, 'node_modules/.bin/node');
-      this.#command = [node, ...place.nodeOptions, place.berthProgram, '--config', configFile];
+      this.#command = [place.berthProgram, '--config', configFile];
+      // As installed: compiled code is kept between starts, here in the bench's own folder.
+      this.#env = {
+        ...process.env,
+        NODE_COMPILE_CACHE: join(place.dir, 'compile'),
+        ...(place.nodeOptions.length === 0 ? {} : { NODE_OPTIONS: place.nodeOptions.join(' ') }),
+      };
     } else {
       writeContainerdConfig(this.settings);
       this.#command = ['containerd', '--config', configFile];
@@ -96,7 +102,11 @@ export class Daemon {
     const log = openSync(this.logFile, 'a');
     const [file, ...args] = commandInCgroup(this.cgroup.daemonDir, this.#command) as [string, ...string[]];
     const startMs = performance.now();
-    this.#child = spawn(file, args, { cwd: projectRoot, stdio: ['ignore', log, log] });
+    this.#child = spawn(file, args, {
+      cwd: projectRoot,
+      env: this.#env,
+      stdio: ['ignore', log, log],
+    });
     closeSync(log);
     this.#child.once('error', () => {}); // shows as "not running" below
     try {

@@ -8,7 +8,7 @@
  *     --subjects A,B          of berth, containerd-runc, containerd-crun (all)
  *     --no-floor              leave out the bare tools
  *     --rounds N              instead of each load's own number
- *     --berth FILE            Berth's program (daemon/main.ts); the bundle of a packaged install, for instance
+ *     --berth FILE            Berth's program (bin/berthd); that of a packaged install, for instance
  *     --profile DIR           a V8 CPU profile of Berth's daemon goes there
  *     --out DIR               result.json and plot.svg (in the cache unless given)
  *     --keep                  leave the work folder with the daemons' logs
@@ -51,7 +51,7 @@ function readOptions(): Options | undefined {
       subjects: { type: 'string', default: subjectNames.join(',') },
       'no-floor': { type: 'boolean', default: false },
       rounds: { type: 'string' },
-      berth: { type: 'string', default: join(projectRoot, 'daemon/main.ts') },
+      berth: { type: 'string', default: join(projectRoot, 'bin/berthd') },
       profile: { type: 'string' },
       out: { type: 'string' },
       keep: { type: 'boolean', default: false },
