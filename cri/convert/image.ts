@@ -2,7 +2,7 @@
 import type { FilesystemUsage, Image, ImageService, PullCredentials } from '#images/contract.ts';
 import { encode } from '#proto/codec.ts';
 import type { AuthConfig, FilesystemUsageInit, ImageInit } from '#proto/generated/cri.ts';
-import { checkText } from './field.ts';
+import { checkText, invalidField } from './field.ts';
 
 const encoded = new WeakMap<Image, Buffer>();
 
@@ -49,6 +49,8 @@ export function toCredentials(auth: AuthConfig | undefined): PullCredentials | u
     registryToken: auth.registry_token,
   };
   for (const [name, value] of Object.entries(credentials)) checkText(value, `auth.${name}`, 1024 * 1024);
+  if (auth.auth !== '' && !Buffer.from(auth.auth, 'base64').includes(':'))
+    throw invalidField('auth.auth', 'is not the base64 of user:password');
   return Object.values(credentials).some((value) => value !== '') ? credentials : undefined;
 }
 

@@ -9,9 +9,9 @@ export function checkpointContainer({
   checkpoint,
 }: Pick<CriServices, 'containers' | 'checkpoint'>): UnaryHandler<'CheckpointContainer'> {
   return async (request, signal) => {
-    if (checkpoint === undefined) throw unimplemented('CheckpointContainer');
     const { id } = containers.get(requireId(request.container_id, 'container_id'));
     const location = requireAbsolutePath(request.location, 'location');
+    if (checkpoint === undefined) throw unimplemented('CheckpointContainer');
     await checkpoint(id, location, secondsToTimerMs(request.timeout), signal);
     return {};
   };
