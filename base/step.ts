@@ -47,6 +47,12 @@ export const stepNames = [
   'exec-sync/write-process',
   'exec-sync/run',
   'exec-sync/remove-process',
+  'pull-image/resolve',
+  'pull-image/unpack-layer',
+  'pull-image/commit-layer',
+  'pull-image/record',
+  'remove-image/forget',
+  'remove-image/collect',
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -20,6 +20,8 @@ export interface NodeAuditOptions {
   readonly looks?: number;
   /** Between looks. Default 300. */
   readonly pauseMs?: number;
+  /** Also beside a running daemon, hold what no image needs for a leak: no pull is under way, and none failed lately. */
+  readonly arePullsOver?: boolean;
 }
 
 /**
@@ -72,7 +74,7 @@ async function lookOnce(config: Config, options: NodeAuditOptions): Promise<Find
       expectedKeys: containers.records
         .filter(({ state, isRemoving }) => (state === 'created' || state === 'running') && !isRemoving)
         .map(({ id }) => id),
-      isAtRest: daemonPid === undefined,
+      isAtRest: options.arePullsOver ?? daemonPid === undefined,
     });
     const network = await auditNetwork({
       pods: [

@@ -20,7 +20,7 @@ export interface ImageAuditInput {
   readonly isOwner: (id: string) => boolean;
   /** Keys of snapshots that must be there: ids of live containers. */
   readonly expectedKeys: readonly string[];
-  /** Whether no daemon runs. */
+  /** Whether no pull has anything in hand. */
   readonly isAtRest: boolean;
 }
 

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import { SingleFlight } from '#base/single-flight.ts';
+import { step } from '#base/step.ts';
 import type { ContentStore } from './content/content-store.ts';
 import type { ChainId, Digest } from './contract.ts';
 import type { Leases } from './gc.ts';
@@ -97,7 +98,9 @@ export class LayerPuller {
       const below = index === 0 ? Promise.resolve() : this.#ensure(stack, index - 1, signal);
       // Seen below; until then it must not count as unhandled.
       below.catch(() => {});
-      const layer = await stack.limiter.run(() => this.#unpack(stack, index, place, signal));
+      const layer = await stack.limiter.run(() =>
+        step('pull-image/unpack-layer', () => this.#unpack(stack, index, place, signal)),
+      );
       if (layer.isBlobKept) content.adopt(stack.layers[index]!.digest);
       await below;
       if (layer.hasImplied) {
@@ -109,7 +112,9 @@ export class LayerPuller {
         }
       }
       const { usedBytes, inodes } = layer;
-      await snapshotter.commitLayer({ chainId, parent, place, usedBytes, inodes });
+      await step('pull-image/commit-layer', () =>
+        snapshotter.commitLayer({ chainId, parent, place, usedBytes, inodes }),
+      );
     } catch (error) {
       snapshotter.abandonLayer(place);
       throw error;

@@ -2,6 +2,7 @@
 import { abortError, isRuntimeError, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
+import { step } from '#base/step.ts';
 import type { ContentStore } from './content/content-store.ts';
 import type { Image, PullCredentials } from './contract.ts';
 import { chainIdsOf } from './digest.ts';
@@ -122,7 +123,8 @@ export class ImagePuller {
       client = openClient(source);
       // While the registry is asked, the process that will unpack starts; an image that is here will hardly need it.
       if (!this.#options.store.find(name)) this.#options.warm();
-      const resolved = await resolveImage(reference, { client, content, lease, platform, signal });
+      const asking = { client, content, lease, platform, signal };
+      const resolved = await step('pull-image/resolve', () => resolveImage(reference, asking));
       const { diffIds, config } = resolved.parsed;
       const chainIds = chainIdsOf(diffIds);
       for (const chainId of chainIds) lease.hold(chainId);
@@ -150,10 +152,8 @@ export class ImagePuller {
       const names = [`${nameOf(reference)}@${resolved.topDigest}`];
       if (reference.tag !== undefined) names.push(name);
       const { id, sizeBytes, blobs } = resolved;
-      const image = this.#options.store.put(
-        { id, chainId: chainIds.at(-1), sizeBytes, config, blobs: [...blobs, ...kept] },
-        names,
-      );
+      const record = { id, chainId: chainIds.at(-1), sizeBytes, config, blobs: [...blobs, ...kept] };
+      const image = await step('pull-image/record', () => this.#options.store.put(record, names));
       lease.release();
       log.info(
         { reference: name, image: id, sizeBytes, ms: Math.round(nowMs() - active.startedAtMs) },

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isRuntimeError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
+import { step } from '#base/step.ts';
 import { ContentStore } from './content/content-store.ts';
 import type { FilesystemUsage, Image, ImageId, ImageService, PullRequest } from './contract.ts';
 import { collectGarbage, Leases } from './gc.ts';
@@ -158,11 +159,13 @@ export class LocalImageService implements ImageService {
 
   async remove(reference: string): Promise<void> {
     const image = this.#store.find(reference);
-    if (!image) return;
-    const isInUse = this.#options.isImageInUse?.(image.id) ?? false;
-    this.#store.remove(image.id);
-    this.#options.log.info({ image: image.id, isInUse }, 'image removed');
-    this.#collect();
+    if (image) {
+      const isInUse = this.#options.isImageInUse?.(image.id) ?? false;
+      await step('remove-image/forget', () => this.#store.remove(image.id));
+      this.#options.log.info({ image: image.id, isInUse }, 'image removed');
+    }
+    // Also where there is no such image: an earlier removal may have come no further.
+    await step('remove-image/collect', () => this.#collect());
   }
 
   async usage(): Promise<FilesystemUsage> {

@@ -194,9 +194,12 @@ export class FaultBed {
     }
   }
 
-  /** What does not agree between records and machine, now. */
-  audit(): Promise<Finding[]> {
-    return auditNode(this.config, { cgroupParents: [this.cgroupParent] });
+  /** What does not agree between records and machine, now; of images all if no pull is, or lately was, under way. */
+  audit(arePullsOver = false): Promise<Finding[]> {
+    return auditNode(this.config, {
+      cgroupParents: [this.cgroupParent],
+      ...(arePullsOver ? { arePullsOver } : {}),
+    });
   }
 
   logTail(lines = 30): string {

@@ -29,6 +29,31 @@ const containerNamespace = 1;
 
 const retryMs = 20;
 
+/**
+ * Repeats `step` until it succeeds; a dead daemon is started first, as its supervisor would. What fails on the way goes to
+ * `failures`; after `tries` the last failure is thrown.
+ */
+export async function insist<T>(
+  bed: FaultBed,
+  failures: string[],
+  what: string,
+  step: () => Promise<T>,
+  tries = 6,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await bed.start();
+      return await step();
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error);
+      failures.push(`${what}: ${words}`);
+      if (attempt >= tries)
+        throw new Error(`${what} failed ${tries} times, at last: ${words}`, { cause: error });
+      if (!(error instanceof DaemonDied)) await delay(retryMs);
+    }
+  }
+}
+
 export class PodWalk {
   readonly #bed: FaultBed;
   readonly #options: PodWalkOptions;
@@ -75,21 +100,8 @@ export class PodWalk {
     };
   }
 
-  /** Repeats `step` until it succeeds; a dead daemon is started first, as its supervisor would. */
-  async #insist<T>(what: string, step: () => Promise<T>): Promise<T> {
-    const tries = this.#options.tries ?? 6;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await this.#bed.start();
-        return await step();
-      } catch (error) {
-        const words = error instanceof Error ? error.message : String(error);
-        this.failures.push(`${what}: ${words}`);
-        if (attempt >= tries)
-          throw new Error(`${what} failed ${tries} times, at last: ${words}`, { cause: error });
-        if (!(error instanceof DaemonDied)) await delay(retryMs);
-      }
-    }
+  #insist<T>(what: string, step: () => Promise<T>): Promise<T> {
+    return insist(this.#bed, this.failures, what, step, this.#options.tries);
   }
 
   /** A ready sandbox. */

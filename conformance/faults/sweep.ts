@@ -11,9 +11,9 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Finding, formatFinding } from '#base/finding.ts';
 import { type StepName, stepNames } from '#base/step.ts';
-import { FaultBed, imageName } from './bed.ts';
+import { FaultBed, imageName, otherImageName } from './bed.ts';
 import { Counter } from './counter.ts';
-import { PodWalk } from './pod-walk.ts';
+import { insist, PodWalk } from './pod-walk.ts';
 
 const phases = ['before', 'after'] as const;
 const actions = ['error', 'kill'] as const;
@@ -52,6 +52,26 @@ function planOf({ step, phase, action }: Case): string {
 }
 
 let counter = 0;
+
+/** An image's life with the fault in it: pulled, used by nobody, removed. Throws what is wrong. */
+async function liveImage(bed: FaultBed, one: Case, failures: string[]): Promise<void> {
+  const image = { image: otherImageName };
+  writeFileSync(bed.faultFile, planOf(one));
+  await insist(bed, failures, 'PullImage', () => bed.call('PullImage', { image }));
+  const { image: pulled } = await bed.call('ImageStatus', { image });
+  if (!pulled) throw new Error('the pulled image is not there');
+  await insist(bed, failures, 'RemoveImage', () => bed.call('RemoveImage', { image }));
+  if (existsSync(bed.faultFile)) throw new Error('the step was never reached');
+  const { images } = await bed.call('ListImages', {});
+  if (images.length !== 1) throw new Error(`${images.length} images are listed, not one`);
+  // What a failed pull keeps for its retry is for the next start to remove.
+  await bed.stop();
+  await bed.start();
+  // Answers when what was removed is off the disk.
+  await bed.call('ImageFsInfo', {});
+  const findings = await bed.audit(true);
+  if (findings.length > 0) throw new Error(describe(findings));
+}
 
 /** One pod's life with the fault in it. Throws what is wrong. */
 async function live(bed: FaultBed, one: Case, failures: string[]): Promise<void> {
@@ -102,7 +122,7 @@ async function runCase(bed: FaultBed, one: Case): Promise<Outcome> {
   const failures: string[] = [];
   let problem = '';
   try {
-    await live(bed, one, failures);
+    await (one.step.includes('-image/') ? liveImage : live)(bed, one, failures);
   } catch (error) {
     problem = error instanceof Error ? error.message : String(error);
   }
