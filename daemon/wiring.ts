@@ -25,8 +25,10 @@ import { CrunContainers } from '#runtime/container/manager.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { HandlerTable } from '#runtime/handlers.ts';
 import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
-import { noHooks } from '#runtime/lifecycle-hooks.ts';
+import { type LifecycleHooks, noHooks } from '#runtime/lifecycle-hooks.ts';
 import { ExitFiles } from '#runtime/monitor/exit-files.ts';
+import { type NodeParts, nriHost } from '#runtime/nri/node.ts';
+import { Nri } from '#runtime/nri/service.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
@@ -189,6 +191,11 @@ function factsOf(
   };
 }
 
+function openNri(config: Config, log: Log, parts: NodeParts): Nri | undefined {
+  const { enable, ...options } = config.nri;
+  return enable ? new Nri({ ...options, runtimeVersion: version(), host: nriHost(parts), log }) : undefined;
+}
+
 /** Constructs everything. Listens for nothing but streaming clients; starts nothing that needs `close` if it throws. */
 export async function buildServices(
   config: Config,
@@ -259,7 +266,17 @@ export async function buildServices(
   const imageVolumes = new ImageVolumes({ images, snapshotter, mappedLayers, paths });
   const { seccompProfile } = config.runtime;
   const defaultSeccompProfile = seccompProfile === '' ? undefined : readFileSync(seccompProfile, 'utf8');
-  const containers = new CrunContainers({
+  const cdi = new CdiRegistry({ folders: config.runtime.cdiSpecDirs, log });
+  const nri = openNri(config, log, {
+    facts: host,
+    sandboxes: sandboxRecords,
+    containers: containerRecords,
+    manager: () => containers,
+    cdi,
+    paths,
+  });
+  const hooks: LifecycleHooks = nri ?? noHooks;
+  const containers: CrunContainers = new CrunContainers({
     sandboxes: sandboxRecords,
     containers: containerRecords,
     images,
@@ -274,10 +291,10 @@ export async function buildServices(
     nodeHostname,
     defaultPidsLimit: config.runtime.pidsLimit,
     defaultSeccompProfile,
-    cdi: new CdiRegistry({ folders: config.runtime.cdiSpecDirs, log }),
+    cdi,
     ociHooks: new OciHookFolders({ folders: config.runtime.hooksDirs, log }),
     announcer,
-    hooks: noHooks,
+    hooks,
     execDrainMs: config.runtime.execDrainMs,
     log,
   });
@@ -297,7 +314,7 @@ export async function buildServices(
     imageVolumes,
     mappedLayers,
     announcer,
-    hooks: noHooks,
+    hooks,
     programs,
     nodeHostname,
     checkCgroupParent: (parent) => {
@@ -367,10 +384,12 @@ export async function buildServices(
       });
       boot.remember();
       stats.start();
+      await nri?.start();
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
     },
     applyReload: (changed) => images.setPinned(changed.images.pinned),
     close: async () => {
+      await nri?.close();
       stats.stop();
       network.stop();
       await streaming.close();

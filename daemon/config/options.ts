@@ -213,6 +213,38 @@ export const options = {
       'How layers become a root file system. `native` copies; `auto` is `overlay` where the kernel has it.',
     ),
   },
+  nri: {
+    enable: option(
+      boolean,
+      true,
+      'Whether plugins of the node resource interface may watch and change pods and containers. Without plugins it costs nothing but a socket.',
+    ),
+    socket_path: option(
+      path({ optional: true }),
+      '/var/run/nri/nri.sock',
+      'Where plugins connect. Empty: only those of `plugin_dir` take part. Whoever can connect is root on this machine.',
+    ),
+    plugin_dir: option(
+      path(),
+      '/opt/nri/plugins',
+      'Folder of plugins (programs named like 10-name) that are started with the daemon and take part before it serves.',
+    ),
+    config_dir: option(
+      path(),
+      '/etc/nri/conf.d',
+      'Folder of their configurations: 10-name.conf, else name.conf.',
+    ),
+    registration_timeout_ms: option(
+      integer(100, 600_000),
+      5000,
+      'How long a plugin may take from its connection, or its start, to its registration.',
+    ),
+    request_timeout_ms: option(
+      integer(100, 600_000),
+      2000,
+      'How long a plugin may take to answer. One that takes longer is disconnected, and the request goes on without it.',
+    ),
+  },
   streaming: {
     address: option(
       ipAddress,

@@ -73,6 +73,8 @@ export class PluginConnection {
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) => this.close(messageOf(error)));
     socket.on('close', () => this.close('the plugin closed the connection'));
+    // It may have been held up until somebody was there to listen.
+    socket.resume();
   }
 
   get isClosed(): boolean {

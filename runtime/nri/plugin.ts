@@ -278,7 +278,8 @@ export class Plugin {
 
   #reject(problem: string): Error {
     const error = new Error(problem);
-    this.#registration.reject(error);
+    // After the answer has been written, for rejection ends the connection.
+    setImmediate(() => this.#registration.reject(error));
     return error;
   }
 }

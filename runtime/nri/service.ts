@@ -43,7 +43,7 @@ export class Nri implements LifecycleHooks {
     try {
       await this.#listen(socketPath);
     } catch (error) {
-      log.error({ err: error }, `NRI plugins cannot connect: ${messageOf(error)}`);
+      log.warn({ err: error }, `NRI plugins cannot connect: ${messageOf(error)}`);
     }
   }
 
@@ -89,16 +89,22 @@ export class Nri implements LifecycleHooks {
     this.#server = server;
   }
 
+  /** Only a plugin that says something is worth loading for. */
   #accept(socket: Socket): void {
-    const { log } = this.#options;
-    // It may go before the plugins are loaded; then that is found out when it is first used.
-    socket.on('error', () => {});
-    this.#load()
-      .then((plugins) => plugins.accept(socket))
-      .catch((error) => {
-        log.error({ err: error }, messageOf(error));
-        socket.destroy();
-      });
+    const { log, registrationTimeoutMs } = this.#options;
+    socket.on('error', () => {}); // it closes then, which is what is looked at
+    socket.setTimeout(registrationTimeoutMs, () => socket.destroy());
+    socket.once('data', (chunk: Buffer) => {
+      socket.setTimeout(0);
+      socket.pause();
+      socket.unshift(chunk);
+      this.#load()
+        .then((plugins) => plugins.accept(socket))
+        .catch((error) => {
+          log.warn({ err: error }, messageOf(error));
+          socket.destroy();
+        });
+    });
   }
 
   /** Tells the plugins that the daemon goes down and ends those that it started. Containers stay as they are. */
