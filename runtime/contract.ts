@@ -52,6 +52,8 @@ export interface ContainerManager {
   get(id: string): ContainerRecord;
   find(id: string): ContainerRecord | undefined;
   list(): readonly ContainerRecord[];
+  /** All containers of one sandbox, those being created too. */
+  listOf(sandboxId: SandboxId): readonly ContainerRecord[];
   updateResources(id: string, resources: LinuxResources, signal: AbortSignal): Promise<void>;
   /** When it returns, a new file stands at the log path. Only while running. */
   reopenLog(id: string, signal: AbortSignal): Promise<void>;

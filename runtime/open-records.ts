@@ -20,8 +20,9 @@ function openStore<R extends { readonly id: string }>(
   noun: string,
   quarantine: (damaged: DamagedRecord) => R,
   log: Log,
+  groupOf?: (record: R) => string,
 ): RecordStore<R> {
-  const store = new RecordStore<R>(table, noun);
+  const store = new RecordStore<R>(table, noun, groupOf);
   const { records, damaged } = table.load();
   store.adopt(records);
   for (const entry of damaged) {
@@ -54,6 +55,7 @@ export function openRecords(
       'container',
       (damaged) => quarantineContainer(damaged, paths, handlers),
       log,
+      (container) => container.sandboxId,
     ),
   };
 }

@@ -3,26 +3,48 @@ import type { RecordTable } from '#state/record-table.ts';
 
 /**
  * Records in memory with their table on disk. Every change is written to disk first and put in memory second; a record is
- * replaced, never edited. `noun` names the kind in messages.
+ * replaced, never edited, and never changes its group. `noun` names the kind in messages.
  */
 export class RecordStore<R extends { readonly id: string }> {
   readonly #records = new Map<string, R>();
+  /** Records by group, for those who ask for one group again and again. */
+  readonly #groups = new Map<string, Map<string, R>>();
+  readonly #groupOf: ((record: R) => string) | undefined;
   readonly #table: RecordTable<R>;
   readonly #noun: string;
 
-  constructor(table: RecordTable<R>, noun: string) {
+  constructor(table: RecordTable<R>, noun: string, groupOf?: (record: R) => string) {
     this.#table = table;
     this.#noun = noun;
+    this.#groupOf = groupOf;
   }
 
   /** Takes records that were read from disk; nothing is written. */
   adopt(records: Iterable<R>): void {
-    for (const record of records) this.#records.set(record.id, record);
+    for (const record of records) this.#remember(record);
+  }
+
+  #remember(record: R): void {
+    this.#records.set(record.id, record);
+    if (!this.#groupOf) return;
+    const name = this.#groupOf(record);
+    const group = this.#groups.get(name) ?? new Map<string, R>();
+    this.#groups.set(name, group.set(record.id, record));
+  }
+
+  #forget(id: string): void {
+    const record = this.#records.get(id);
+    this.#records.delete(id);
+    if (!record || !this.#groupOf) return;
+    const name = this.#groupOf(record);
+    const group = this.#groups.get(name);
+    group?.delete(id);
+    if (group?.size === 0) this.#groups.delete(name);
   }
 
   put(record: R): R {
     this.#table.put(record);
-    this.#records.set(record.id, record);
+    this.#remember(record);
     return record;
   }
 
@@ -33,7 +55,7 @@ export class RecordStore<R extends { readonly id: string }> {
 
   remove(id: string): void {
     this.#table.remove(id);
-    this.#records.delete(id);
+    this.#forget(id);
   }
 
   getExact(id: string): R {
@@ -73,5 +95,10 @@ export class RecordStore<R extends { readonly id: string }> {
 
   list(): R[] {
     return [...this.#records.values()];
+  }
+
+  /** Records of one group; empty for an unknown one. */
+  listGroup(name: string): R[] {
+    return [...(this.#groups.get(name)?.values() ?? [])];
   }
 }

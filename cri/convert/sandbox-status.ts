@@ -54,6 +54,18 @@ export function toSandboxStatus(record: SandboxRecord): PodSandboxStatusInit {
   };
 }
 
+const statuses = new WeakMap<SandboxRecord, Buffer>();
+
+/** The encoded PodSandboxStatus; kept as long as the record. */
+export function encodedSandboxStatus(record: SandboxRecord): Buffer {
+  let bytes = statuses.get(record);
+  if (bytes === undefined) {
+    bytes = encode('PodSandboxStatus', toSandboxStatus(record));
+    statuses.set(record, bytes);
+  }
+  return bytes;
+}
+
 /**
  * The `info` of verbose status, under keys that tools look for: crictl prints it, and scripts read the path of the
  * network namespace out of runtimeSpec.

@@ -1,7 +1,7 @@
 import { encode, encodeRepeatedField } from '#proto/codec.ts';
 import { encodedContainerStatus } from '../convert/container-status.ts';
 import { requireId } from '../convert/field.ts';
-import { describeSandbox, toSandboxStatus } from '../convert/sandbox-status.ts';
+import { describeSandbox, encodedSandboxStatus } from '../convert/sandbox-status.ts';
 import { toJson } from '../convert/verbose-info.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
@@ -14,12 +14,12 @@ export function podSandboxStatus({
   return (request) => {
     const record = sandboxes.get(requireId(request.pod_sandbox_id, 'pod_sandbox_id'));
     const statuses = containers
-      .list()
-      .filter((container) => container.sandboxId === record.id && container.state !== 'creating')
+      .listOf(record.id)
+      .filter((container) => container.state !== 'creating')
       .map(encodedContainerStatus);
     return Buffer.concat([
+      encodeRepeatedField(1, [encodedSandboxStatus(record)]),
       encode('PodSandboxStatusResponse', {
-        status: toSandboxStatus(record),
         info: request.verbose ? { info: toJson(describeSandbox(record)) } : {},
         timestamp: BigInt(Date.now()) * 1_000_000n,
       }),

@@ -58,6 +58,7 @@ export function fakeServices(): FakeServices {
       get: (id) => getIn(containerRecords, id, 'container'),
       find: (id) => findIn(containerRecords, id),
       list: () => containerRecords,
+      listOf: (sandboxId) => containerRecords.filter((record) => record.sandboxId === sandboxId),
       updateResources: nothing,
       reopenLog: nothing,
       execSync: async () => ({ stdout: Buffer.from('out'), stderr: Buffer.from([0xff]), exitCode: 3 }),

@@ -102,7 +102,7 @@ export class CrunContainers implements ContainerManager {
   }
 
   listOf(sandboxId: SandboxId): ContainerRecord[] {
-    return this.#containers.list().filter((record) => record.sandboxId === sandboxId);
+    return this.#containers.listGroup(sandboxId);
   }
 
   /** Settles when the container's exit is recorded; at once for one that has exited or is gone. */

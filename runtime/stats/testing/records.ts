@@ -18,6 +18,7 @@ export function recordStores(): {
     containers: new RecordStore(
       new RecordTable<ContainerRecord>(database, 'containers', () => true),
       'container',
+      (container) => container.sandboxId,
     ),
   };
 }
