@@ -14,6 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -64,7 +65,7 @@ export class FaultBed {
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
-    writeFileSync(this.configFile, configText(dir, name));
+    writeFileSync(this.configFile, configText(dir));
     writeNetwork(join(dir, 'net.d'), dir, name);
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
   }
@@ -145,7 +146,8 @@ export class FaultBed {
     this.#client?.close();
     while (performance.now() - startedMs < startTimeoutMs) {
       if (!this.isRunning) throw new DaemonDied(`berthd ended at its start:\n${this.logTail()}`);
-      if (existsSync(this.config.server.socket)) {
+      // The socket may be a dead daemon's, and a gRPC client that could not connect tries again even when closed.
+      if (await canConnect(this.config.server.socket)) {
         const client = new CriClient(this.config.server.socket);
         try {
           await client.call('ListContainers', {}, 30_000);
@@ -153,7 +155,7 @@ export class FaultBed {
           this.startsMs.push(performance.now() - startedMs);
           return;
         } catch {
-          client.close(); // the socket is an earlier daemon's, or not yet served
+          client.close(); // the daemon died at once
         }
       }
       await delay(10);
@@ -224,6 +226,17 @@ export class FaultBed {
   }
 }
 
+function canConnect(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
 function isDisconnect(error: unknown): boolean {
   return /UNAVAILABLE|CANCELLED|Connection dropped|ECONNRESET/.test(String(error));
 }
@@ -264,7 +277,7 @@ function writeNetwork(confDir: string, dir: string, name: string): void {
   writeFileSync(join(confDir, '10-faults.conflist'), JSON.stringify(conflist));
 }
 
-function configText(dir: string, _name: string): string {
+function configText(dir: string): string {
   const tables = {
     daemon: { root_dir: join(dir, 'lib'), state_dir: join(dir, 'run'), shutdown_grace_ms: 2000 },
     server: { socket: join(dir, 'berth.sock') },
@@ -277,6 +290,7 @@ function configText(dir: string, _name: string): string {
       netns_dir: join(dir, 'netns'),
     },
     images: { registry_config_dirs: [join(dir, 'certs.d')] },
+    nri: { enable: false },
   };
   // Every value here is written alike in JSON and TOML.
   return Object.entries(tables)

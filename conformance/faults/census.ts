@@ -1,0 +1,62 @@
+/** What there is on the machine of one daemon and its pods, counted, so that before and after can be compared. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { listMounts } from '#host/mount.ts';
+import { listProcessesOf } from '#host/proc.ts';
+import type { FaultBed } from './bed.ts';
+
+export interface Census {
+  readonly descriptors: number;
+  readonly mounts: number;
+  readonly 'network namespaces': number;
+  readonly interfaces: number;
+  readonly addresses: number;
+  readonly processes: number;
+  readonly cgroups: number;
+  readonly 'state files': number;
+}
+
+function count(directory: string, isCounted: (name: string) => boolean = () => true): number {
+  try {
+    return readdirSync(directory).filter(isCounted).length;
+  } catch {
+    return 0; // not made, or gone with its last entry
+  }
+}
+
+function countBelow(directory: string): number {
+  try {
+    // Not into root file systems: what containers write is theirs.
+    return readdirSync(directory, { withFileTypes: true }).reduce(
+      (sum, entry) =>
+        sum +
+        1 +
+        (entry.isDirectory() && entry.name !== 'rootfs' ? countBelow(join(directory, entry.name)) : 0),
+      0,
+    );
+  } catch {
+    return 0; // went away while we looked
+  }
+}
+
+export function takeCensus(bed: FaultBed): Census {
+  const groups = readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}${bed.cgroupParent}`);
+  return {
+    descriptors: count(`/proc/${bed.pid}/fd`),
+    mounts: listMounts().filter(({ mountPoint }) => mountPoint.startsWith(`${bed.dir}/`)).length,
+    'network namespaces': count(bed.config.network.netnsDir, (name) => name.startsWith('berth-')),
+    interfaces: count(`/sys/class/net/${bed.name}/brif`),
+    addresses: count(join(bed.dir, 'ipam', bed.name), (name) => /^[\d.]+$/.test(name)),
+    processes: listProcessesOf(() => true).filter(
+      ({ pid, command }) => pid !== bed.pid && command.some((word) => word.startsWith(`${bed.dir}/run/`)),
+    ).length,
+    cgroups: groups.reduce((sum, group) => sum + count(group, (name) => /[0-9a-f]{64}/.test(name)), 0),
+    'state files': countBelow(bed.config.daemon.stateDir),
+  };
+}
+
+/** Resident memory of the daemon, bytes. */
+export function residentBytes(bed: FaultBed): number {
+  const status = readFileSync(`/proc/${bed.pid}/status`, 'latin1');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}
