@@ -6,7 +6,7 @@ import type { CriClient, ReplyOf } from '#conformance/cri-client.ts';
 import { CgroupDriver } from '#proto/generated/cri.ts';
 import type { DemoHost } from './host.ts';
 import { ifUnimplemented, showExec, showIsolation, showLog, showNetwork, showStats } from './looks.ts';
-import { type ContainerName, makeContainerConfig, makePodConfig } from './pod.ts';
+import { type ContainerName, makeContainerConfig, makePodConfig, type PodConfig } from './pod.ts';
 import { findTraces, type PodIdentity, type Traces, traceKinds } from './traces.ts';
 import { DemoFailure, shortId, type Transcript } from './transcript.ts';
 
@@ -34,7 +34,9 @@ export class PodWalk {
   readonly #client: CriClient;
   #sandboxId = '';
   #identity: PodIdentity;
+  #config: PodConfig | undefined;
   #isPulled = false;
+  #isRemoved = false;
   #bytesBefore = 0n;
 
   constructor(options: PodWalkOptions) {
@@ -46,10 +48,10 @@ export class PodWalk {
 
   /** The whole walk. Throws DemoFailure at the first check that does not hold. */
   async run(): Promise<void> {
-    const { hasSystemdCgroups } = await this.#greet();
+    this.#config = this.#makeConfig(await this.#greet());
     await this.#pull();
-    const ip = await this.#runPod(hasSystemdCgroups);
-    const running = await this.#runContainers(hasSystemdCgroups);
+    const ip = await this.#runPod(this.#config);
+    const running = await this.#runContainers(this.#config);
     const subject = {
       transcript: this.#transcript,
       client: this.#client,
@@ -58,7 +60,7 @@ export class PodWalk {
     };
     this.#identity = { ...this.#identity, linkIndex: await showIsolation(subject) };
     await showNetwork(subject, ip);
-    await showLog(subject, join(this.#config?.log_directory ?? '', 'web.log'));
+    await showLog(subject, join(this.#config.log_directory ?? '', 'web.log'));
     await showExec(subject);
     await showStats(subject);
     const before = this.#showTraces();
@@ -68,15 +70,20 @@ export class PodWalk {
 
   /** Removes pod and image if they are there; for a walk that did not come to its end. */
   async removeAll(): Promise<void> {
-    if (this.#sandboxId !== '') {
-      await this.#client.call('StopPodSandbox', { pod_sandbox_id: this.#sandboxId });
-      await this.#client.call('RemovePodSandbox', { pod_sandbox_id: this.#sandboxId });
+    if (this.#isRemoved) return;
+    // By its uid and not its id, which is unknown when RunPodSandbox failed half way.
+    const uid = this.#config?.metadata?.uid;
+    const { items } = await this.#client.call('ListPodSandbox', {});
+    for (const { id } of items.filter(({ metadata }) => metadata?.uid === uid)) {
+      await this.#client.call('StopPodSandbox', { pod_sandbox_id: id });
+      await this.#client.call('RemovePodSandbox', { pod_sandbox_id: id });
     }
     if (this.#isPulled) await this.#client.call('RemoveImage', { image: { image: this.#options.image } });
     removePodCgroup();
   }
 
-  async #greet(): Promise<{ hasSystemdCgroups: boolean }> {
+  /** Resolves with whether systemd makes the cgroups. */
+  async #greet(): Promise<boolean> {
     const { transcript, client } = this.#options;
     transcript.step('Ask who answers');
     await transcript.call(
@@ -92,7 +99,15 @@ export class PodWalk {
         linux?.cgroup_driver === CgroupDriver.SYSTEMD ? 'systemd makes the cgroups' : 'cgroupfs driver',
       )
       .catch(ifUnimplemented(transcript, 'RuntimeConfig'));
-    return { hasSystemdCgroups: config?.linux?.cgroup_driver === CgroupDriver.SYSTEMD };
+    return config?.linux?.cgroup_driver === CgroupDriver.SYSTEMD;
+  }
+
+  #makeConfig(hasSystemdCgroups: boolean): PodConfig {
+    const logDirectory = join(this.#options.workDir, 'pods', 'demo_hello');
+    mkdirSync(logDirectory, { recursive: true });
+    // A kubelet makes a cgroup per pod, deep in its own; ours is at the top.
+    const cgroupParent = hasSystemdCgroups ? `${cgroupName.replace('-', '_')}.slice` : `/${cgroupName}`;
+    return makePodConfig({ logDirectory, cgroupParent });
   }
 
   async #awaitReady(): Promise<void> {
@@ -143,10 +158,9 @@ export class PodWalk {
   }
 
   /** Resolves with the pod's address. */
-  async #runPod(hasSystemdCgroups: boolean): Promise<string> {
+  async #runPod(config: PodConfig): Promise<string> {
     const { transcript, client, host } = this.#options;
     transcript.step('Run a pod: namespaces and a network');
-    const config = this.#podConfig(hasSystemdCgroups);
     const { pod_sandbox_id: id } = await transcript.call(
       client,
       'RunPodSandbox',
@@ -175,23 +189,11 @@ export class PodWalk {
     return ip;
   }
 
-  #config: ReturnType<typeof makePodConfig> | undefined;
-
-  #podConfig(hasSystemdCgroups: boolean): ReturnType<typeof makePodConfig> {
-    this.#config ??= makePodConfig({
-      logDirectory: join(this.#options.workDir, 'pods', 'demo_hello'),
-      // A kubelet has a cgroup per pod; ours is at the top.
-      cgroupParent: hasSystemdCgroups ? `${cgroupName.replace('-', '_')}.slice` : `/${cgroupName}`,
-    });
-    mkdirSync(this.#config.log_directory ?? '', { recursive: true });
-    return this.#config;
-  }
-
-  async #runContainers(hasSystemdCgroups: boolean): Promise<Running> {
+  async #runContainers(config: PodConfig): Promise<Running> {
     const { transcript } = this.#options;
     transcript.step('Run two containers in it');
-    const web = await this.#runContainer('web', hasSystemdCgroups);
-    const side = await this.#runContainer('side', hasSystemdCgroups);
+    const web = await this.#runContainer('web', config);
+    const side = await this.#runContainer('side', config);
     this.#identity = { ...this.#identity, ids: [this.#sandboxId, web, side] };
     const { containers } = await transcript.call(
       this.#client,
@@ -206,7 +208,7 @@ export class PodWalk {
     return { web, side };
   }
 
-  async #runContainer(name: ContainerName, hasSystemdCgroups: boolean): Promise<string> {
+  async #runContainer(name: ContainerName, podConfig: PodConfig): Promise<string> {
     const { transcript, client, image } = this.#options;
     const { container_id: id } = await transcript.call(
       client,
@@ -214,7 +216,7 @@ export class PodWalk {
       {
         pod_sandbox_id: this.#sandboxId,
         config: makeContainerConfig(name, image),
-        sandbox_config: this.#podConfig(hasSystemdCgroups),
+        sandbox_config: podConfig,
       },
       name,
       (reply) => shortId(reply.container_id),
@@ -272,10 +274,9 @@ export class PodWalk {
     const pod = { pod_sandbox_id: this.#sandboxId };
     await transcript.call(client, 'StopPodSandbox', pod, 'demo/hello, side still in it', () => 'stopped');
     await transcript.call(client, 'RemovePodSandbox', pod, 'demo/hello', () => 'removed, with side');
-    this.#sandboxId = '';
     await transcript.call(client, 'RemoveImage', { image: { image } }, '', () => 'removed');
-    this.#isPulled = false;
     removePodCgroup();
+    this.#isRemoved = true;
     if (host.isBerth) {
       const bytes = await this.#imageBytes('after');
       transcript.check('the image takes no bytes any more', bytes <= this.#bytesBefore, `${bytes}`);

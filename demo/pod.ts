@@ -1,7 +1,7 @@
 /** The pod of the demo, as a kubelet would ask for it: two containers of one image. */
 import type { RequestOf } from '#conformance/cri-client.ts';
 
-type PodConfig = NonNullable<RequestOf<'RunPodSandbox'>['config']>;
+export type PodConfig = NonNullable<RequestOf<'RunPodSandbox'>['config']>;
 type ContainerConfig = NonNullable<RequestOf<'CreateContainer'>['config']>;
 
 export const webPort = 8080;
