@@ -58,8 +58,6 @@ const programDirs = defaultPath.split(':');
 /** Two keep two cores busy when several images come at once. */
 const layerProcesses = 2;
 const layerProcessLingerMs = 2000;
-/** Files of registry credentials in Docker's format, as other tools on a node use them. */
-const authFiles = ['/etc/berth/auth.json', '/run/containers/0/auth.json', '/root/.docker/config.json'];
 
 /** Overlay where the file system of the root folder takes it, else plain copies; as configured. */
 function openSnapshotter(config: Config, options: SnapshotterOptions): LayerSnapshotter {
@@ -80,6 +78,15 @@ function proxyOfEnvironment(): Record<string, string> {
   );
 }
 
+/** The daemon's own, in which an operator sets what a helper needs, without what is between systemd and the daemon. */
+function environmentOfHelpers(): Record<string, string> {
+  const own = Object.entries(process.env).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && !/^(NOTIFY_|WATCHDOG_|LISTEN_)/.test(entry[0]),
+  );
+  return { HOME: '/root', ...Object.fromEntries(own), PATH: defaultPath };
+}
+
 function openImages(
   config: Config,
   parts: Pick<LocalImageServiceOptions, 'database' | 'snapshotter' | 'processes' | 'log' | 'pulls'>,
@@ -90,7 +97,9 @@ function openImages(
     root: config.daemon.rootDir,
     access: {
       hostRoots: images.registryConfigDirs,
-      authFiles,
+      registriesConf: images.registriesConf,
+      authFiles: images.authFiles,
+      helpers: { directories: programDirs, environment: environmentOfHelpers() },
       proxy: proxyOfEnvironment(),
       transfer: {
         ...defaultTransferLimits,

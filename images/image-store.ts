@@ -3,7 +3,7 @@ import { isRuntimeError, RuntimeError } from '#base/errors.ts';
 import type { Image, ImageId } from './contract.ts';
 import { isDigest } from './digest.ts';
 import type { ImageRecord, ImageRecords } from './image-records.ts';
-import { formatReference, parseReference } from './reference.ts';
+import { formatReference, type ImageReference, parseReference } from './reference.ts';
 
 export interface ImageStoreOptions {
   readonly records: ImageRecords;
@@ -11,11 +11,14 @@ export interface ImageStoreOptions {
   readonly pinned: readonly string[];
   /** The config blob of an image as text, read when somebody looks at it. */
   readonly readConfig: (id: ImageId) => string;
+  /** The complete references that a name may stand for; throws InvalidArgument for what is none. */
+  readonly complete: (text: string) => readonly ImageReference[];
 }
 
 export class ImageStore {
   readonly #records: ImageRecords;
   readonly #readConfig: (id: ImageId) => string;
+  readonly #complete: (text: string) => readonly ImageReference[];
   readonly #images = new Map<ImageId, ImageRecord>();
   readonly #references = new Map<string, ImageId>();
   /** The answers, made again when an image or its references change. */
@@ -25,6 +28,7 @@ export class ImageStore {
   constructor(options: ImageStoreOptions) {
     this.#records = options.records;
     this.#readConfig = options.readConfig;
+    this.#complete = options.complete;
     this.#isPinned = pinnedBy(options.pinned);
     const { images, references } = options.records.load();
     for (const image of images) this.#images.set(image.id, image);
@@ -57,14 +61,14 @@ export class ImageStore {
     const hex = reference.replace(/^sha256:/, '');
     if (/^[0-9a-f]{64}$/.test(hex)) return this.#answers.get(`sha256:${hex}` as ImageId);
     const isPrefix = /^[0-9a-f]{1,63}$/.test(hex);
-    let name: string | undefined;
+    let names: string[] = [];
     try {
-      name = formatReference(parseReference(reference));
+      names = this.#complete(reference).map(formatReference);
     } catch (error) {
       if (!isPrefix || !isRuntimeError(error, 'InvalidArgument')) throw error;
     }
-    const id = name === undefined ? undefined : this.#references.get(name);
-    if (id !== undefined) return this.#answers.get(id);
+    const known = names.find((name) => this.#references.has(name));
+    if (known !== undefined) return this.#answers.get(this.#references.get(known)!);
     if (!isPrefix) return undefined;
     const matching = [...this.#images.keys()].filter((candidate) => candidate.startsWith(`sha256:${hex}`));
     return matching.length === 1 ? this.#answers.get(matching[0]!) : undefined;

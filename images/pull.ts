@@ -12,7 +12,7 @@ import type { LayerPuller } from './layer-puller.ts';
 import { Limiter } from './limiter.ts';
 import type { Platform } from './manifest.ts';
 import { formatReference, type ImageReference, nameOf } from './reference.ts';
-import { openClient, type PullSource, type RegistryAccess } from './registry/open.ts';
+import { openClient, openSource, type RegistryAccess } from './registry/open.ts';
 import { resolveImage } from './resolve-image.ts';
 
 /** How far a pull has come. */
@@ -111,15 +111,9 @@ export class ImagePuller {
     const active: ActivePull = { reference: name, startedAtMs: nowMs(), layers: [] };
     this.#active.set(pullId, active);
     const lease = leases.open();
-    const source: PullSource = {
-      domain: reference.domain,
-      repository: reference.path,
-      credentials,
-      access,
-      grants: undefined,
-    };
     let client: ReturnType<typeof openClient> | undefined;
     try {
+      const source = await openSource(reference, credentials, access, signal);
       client = openClient(source);
       // While the registry is asked, the process that will unpack starts; an image that is here will hardly need it.
       if (!this.#options.store.find(name)) this.#options.warm();

@@ -37,6 +37,13 @@ function splitDomain(name: string): [domain: string, path: string] {
   return [domain === 'index.docker.io' ? 'docker.io' : domain, path];
 }
 
+/** Whether a reference leaves the registry to whoever completes it. */
+export function isShortName(text: string): boolean {
+  const name = text.split('@', 1)[0]!;
+  const [domain, path] = splitDomain(name);
+  return domain === 'docker.io' && path === name;
+}
+
 /** Parses and completes a reference. Throws InvalidArgument for what is none; 64 hexadecimal digits are an ID, not a name. */
 export function parseReference(text: string): ImageReference {
   if (text === '') refuse(text, 'it is empty');

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRuntimeError, messageOf } from '#base/errors.ts';
+import { isRuntimeError, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
 import { step } from '#base/step.ts';
@@ -15,8 +15,10 @@ import { ImageStore } from './image-store.ts';
 import { LayerPuller } from './layer-puller.ts';
 import { hostPlatform, type Platform } from './manifest.ts';
 import { ImagePuller, type PullProgress } from './pull.ts';
-import { parseReference } from './reference.ts';
+import type { ImageReference } from './reference.ts';
 import type { RegistryAccess } from './registry/open.ts';
+import { RegistriesConfFile } from './registry/registries-conf.ts';
+import { ShortNames } from './short-names.ts';
 import type { LayerSnapshotter } from './snapshots/snapshotter.ts';
 import type { UnpackLimits } from './unpack/layer-writer.ts';
 import type { LayerProcesses } from './worker/layer-processes.ts';
@@ -63,6 +65,7 @@ export class LocalImageService implements ImageService {
   readonly #store: ImageStore;
   readonly #leases = new Leases();
   readonly #puller: ImagePuller;
+  readonly #names: ShortNames;
   readonly #nowMs: () => number;
   #flushing: Promise<void> | undefined;
   #needsFlush = false;
@@ -72,10 +75,12 @@ export class LocalImageService implements ImageService {
     this.#nowMs = options.nowMs ?? Date.now;
     mkdirSync(options.root, { recursive: true, mode: 0o700 });
     this.#content = new ContentStore(join(options.root, 'content'));
+    this.#names = new ShortNames(new RegistriesConfFile(options.access.registriesConf));
     this.#store = new ImageStore({
       records: new ImageRecords(options.database),
       pinned: options.pinned ?? [],
       readConfig: (id) => this.#content.find(id)?.toString('utf8') ?? '',
+      complete: (text) => this.#names.candidates(text),
     });
     const { snapshotter, processes, limits, access, log } = options;
     const keepLayerBlobs = options.keepLayerBlobs ?? false;
@@ -145,7 +150,25 @@ export class LocalImageService implements ImageService {
   }
 
   async pull(request: PullRequest, signal: AbortSignal): Promise<Image> {
-    const reference = parseReference(request.reference);
+    const references = this.#names.toPull(request.reference);
+    const failures: RuntimeError[] = [];
+    for (const reference of references) {
+      try {
+        return await this.#pullOne(reference, request, signal);
+      } catch (error) {
+        if (signal.aborted || !isRuntimeError(error)) throw error;
+        failures.push(error);
+      }
+    }
+    if (failures.length === 1) throw failures[0]!;
+    throw new RuntimeError(
+      'Unknown',
+      `pulling ${request.reference}: no registry to search has it: ${failures.map(messageOf).join('; ')}`,
+      { cause: failures[0] },
+    );
+  }
+
+  async #pullOne(reference: ImageReference, request: PullRequest, signal: AbortSignal): Promise<Image> {
     const end = this.#options.pulls?.begin(reference.domain);
     try {
       const image = await this.#puller.pull(reference, request.credentials, signal);

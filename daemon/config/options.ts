@@ -187,6 +187,16 @@ export const options = {
       ['/etc/berth/certs.d', '/etc/containerd/certs.d'],
       'Roots of per-registry settings: HOST/hosts.toml with mirrors, CAs and client certificates. Read at every pull.',
     ),
+    registries_conf: option(
+      path({ optional: true }),
+      '/etc/containers/registries.conf',
+      "The containers projects' registry settings: mirrors, blocked and insecure registries, short names. It may be missing; `*.conf` in the directory of the same name with `.d` are read too. Read at every pull; see docs/registries.md for what wins. Empty: none.",
+    ),
+    auth_files: option(
+      list(path()),
+      ['/etc/berth/auth.json', '/run/containers/0/auth.json', '/root/.docker/config.json'],
+      "Credentials and credential helpers for registries, in the format of Docker's config.json; the first file that knows a registry wins. They may be missing. Read at every pull. What the kubelet sends with a pull comes first.",
+    ),
     max_parallel_downloads: option(
       integer(1, 64),
       4,

@@ -5,7 +5,7 @@
 
 import type { Secret } from './credentials.ts';
 import { RegistryFailure } from './errors.ts';
-import { isLoopback, type RegistryHost } from './hosts.ts';
+import { hostKey, isLoopback, type RegistryHost } from './hosts.ts';
 import type { HttpRequest, HttpResponse, Transport } from './transport.ts';
 
 export interface Challenge {
@@ -68,7 +68,7 @@ export class Authorizer {
 
   /** The Authorization header to send to `host`, if one is known. */
   headerFor(host: RegistryHost): string | undefined {
-    const grant = this.#grants.get(host.origin);
+    const grant = this.#grants.get(hostKey(host));
     if (grant && grant.expiresAtMs > this.#now()) return grant.header;
     const secret = this.#secretFor(host);
     return secret?.type === 'bearer' ? `Bearer ${secret.token}` : undefined;
@@ -84,16 +84,16 @@ export class Authorizer {
     sent: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const current = this.#grants.get(host.origin);
+    const current = this.#grants.get(hostKey(host));
     // Another request has renewed it in the meantime.
     if (current && current.header !== sent && current.expiresAtMs > this.#now()) return true;
-    const asking = this.#asking.get(host.origin);
+    const asking = this.#asking.get(hostKey(host));
     if (asking) return asking;
-    this.#grants.delete(host.origin);
+    this.#grants.delete(hostKey(host));
     const answer = this.#answerOnce(host, header, sent, signal).finally(() =>
-      this.#asking.delete(host.origin),
+      this.#asking.delete(hostKey(host)),
     );
-    this.#asking.set(host.origin, answer);
+    this.#asking.set(hostKey(host), answer);
     return answer;
   }
 
@@ -108,13 +108,13 @@ export class Authorizer {
     const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.realm);
     if (bearer && secret?.type !== 'bearer') {
       const grant = await this.#fetchToken(host, bearer.parameters, secret, signal);
-      this.#grants.set(host.origin, grant);
+      this.#grants.set(hostKey(host), grant);
       return true;
     }
     if (challenges.some(({ scheme }) => scheme === 'basic') && secret?.type === 'password') {
       const basic = basicHeader(secret.username, secret.password);
       if (sent === basic) return false;
-      this.#grants.set(host.origin, { header: basic, expiresAtMs: Infinity });
+      this.#grants.set(hostKey(host), { header: basic, expiresAtMs: Infinity });
       return true;
     }
     return false;
@@ -142,7 +142,7 @@ export class Authorizer {
         `${host.name}: refusing to send credentials to ${realm.origin} without TLS`,
       );
     const scopes = new Set((parameters.scope ?? '').split(' ').filter((scope) => scope !== ''));
-    scopes.add(`repository:${this.#repository}:pull`);
+    scopes.add(`repository:${host.repository ?? this.#repository}:pull`);
     const question = new URLSearchParams();
     if (parameters.service) question.set('service', parameters.service);
     const endpoint = realm.origin === host.origin ? host : undefined;

@@ -8,7 +8,7 @@ import { digestOf } from '../digest.ts';
 import { ScriptedRegistry, serveBlob } from '../testing/scripted-registry.ts';
 import { parseChallenges } from './auth.ts';
 import { RegistryClient } from './client.ts';
-import { findInAuthFiles, type Secret, secretOf } from './credentials.ts';
+import { findSecret, type Secret, secretOf } from './credentials.ts';
 import { capabilities, type RegistryHost } from './hosts.ts';
 import { defaultTransferLimits } from './transport.ts';
 
@@ -353,7 +353,7 @@ describe('credentials', () => {
     expect(secretOf({ ...none, auth, serverAddress: 'other.example' }, 'docker.io')).toBeUndefined();
   });
 
-  it('may come from an auth file, the longest name first', () => {
+  it('may come from an auth file, the longest name first', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'auth-'));
     const file = join(directory, 'auth.json');
     const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') });
@@ -368,11 +368,11 @@ describe('credentials', () => {
       }),
     );
     const user = (host: string, repository: string) =>
-      findInAuthFiles(['/nonexistent', file], host, repository);
-    expect(user('registry-1.docker.io', 'library/x')).toMatchObject({ username: 'hub' });
-    expect(user('r:5', 'team/x')).toMatchObject({ username: 'team' });
-    expect(user('r:5', 'x')).toMatchObject({ username: 'all' });
-    expect(user('other', 'x')).toBeUndefined();
+      findSecret(['/nonexistent', file], host, repository, async () => undefined);
+    expect(await user('registry-1.docker.io', 'library/x')).toMatchObject({ username: 'hub' });
+    expect(await user('r:5', 'team/x')).toMatchObject({ username: 'team' });
+    expect(await user('r:5', 'x')).toMatchObject({ username: 'all' });
+    expect(await user('other', 'x')).toBeUndefined();
     rmSync(directory, { recursive: true });
   });
 

@@ -53,6 +53,8 @@ export class RegistryClient {
   readonly #transport: Transport;
   readonly #auth: Authorizer;
   readonly #name: string;
+  /** Insecure hosts that turned out to speak plain HTTP only. */
+  readonly #plainNames = new Set<string>();
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
@@ -138,8 +140,9 @@ export class RegistryClient {
     const sources = [
       ...hosts
         .filter(({ capabilities }) => capabilities.has('pull'))
-        .map((host) => ({ origin: host.origin, name: host.name, open: open(host) })),
+        .map((host) => ({ host, origin: host.origin, name: host.name, open: open(host) })),
       ...foreignUrls(blob).map((url) => ({
+        host: undefined,
         origin: new URL(url).origin,
         name: new URL(url).host,
         open: direct(url),
@@ -147,6 +150,7 @@ export class RegistryClient {
     ];
     const failures: RegistryFailure[] = [];
     for (const source of sources.filter(({ origin }) => !stream.excluded.has(origin))) {
+      if (source.host && !this.#isWorthAsking(source.host, failures.at(-1))) continue;
       const before = progress.offset;
       const failure = await this.#persist(
         signal,
@@ -168,10 +172,20 @@ export class RegistryClient {
         },
         () => progress.offset,
       );
-      if (!failure) return [...contributors];
+      if (!failure) {
+        if (source.host?.isFallback) this.#plainNames.add(source.name);
+        return [...contributors];
+      }
       failures.push(failure);
     }
     throw noHostLeft(attempted, failures);
+  }
+
+  /** A host that speaks plain HTTP is asked only when it does not speak TLS, and is then not asked for TLS again. */
+  #isWorthAsking(host: RegistryHost, before: RegistryFailure | undefined): boolean {
+    if (this.#plainNames.has(host.name) && host.skipVerify) return false;
+    if (!host.isFallback || this.#plainNames.has(host.name)) return true;
+    return before !== undefined && before.status === 0 && before.type !== 'mismatch';
   }
 
   /** Tries the hosts that have `capability` in order; the first answer wins. */
@@ -183,12 +197,15 @@ export class RegistryClient {
   ): Promise<T> {
     const failures: RegistryFailure[] = [];
     for (const host of this.#options.hosts) {
-      if (!host.capabilities.has(capability)) continue;
+      if (!host.capabilities.has(capability) || !this.#isWorthAsking(host, failures.at(-1))) continue;
       let result: { value: T } | undefined;
       const failure = await this.#persist(signal, attempted, async () => {
         result = { value: await work(host) };
       });
-      if (result) return result.value;
+      if (result) {
+        if (host.isFallback) this.#plainNames.add(host.name);
+        return result.value;
+      }
       if (failure) failures.push(failure);
     }
     throw noHostLeft(attempted, failures);
@@ -235,8 +252,11 @@ export class RegistryClient {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
-    const namespace = host.isMirror ? `?ns=${encodeURIComponent(this.#options.domain)}` : '';
-    const url = `${host.origin}${host.path}/${this.#options.repository}/${path}${namespace}`;
+    // A name of its own says already whose image it is.
+    const isAskedByDomain = host.isMirror && host.repository === undefined;
+    const namespace = isAskedByDomain ? `?ns=${encodeURIComponent(this.#options.domain)}` : '';
+    const repository = host.repository ?? this.#options.repository;
+    const url = `${host.origin}${host.path}/${repository}/${path}${namespace}`;
     for (let attempt = 0; ; attempt += 1) {
       const authorization = this.#auth.headerFor(host);
       const response = await this.#transport.request(

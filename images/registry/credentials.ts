@@ -1,6 +1,7 @@
 /**
  * Whose credentials go to which host. Those of the request are for the registry itself, never for its mirrors; auth files
- * in Docker's format (`{"auths": {"host": {"auth": "..."}}}`) may name any host, and are read anew for every pull.
+ * in Docker's format (`{"auths": {"host": {"auth": "..."}}}`) may name any host or a helper program to ask, and are read
+ * anew for every pull.
  */
 import { readFileSync } from 'node:fs';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
@@ -57,9 +58,18 @@ interface AuthFileEntry {
   readonly identitytoken?: string;
 }
 
-function readAuthFile(file: string): Record<string, AuthFileEntry> {
+interface AuthFile {
+  readonly auths?: Record<string, AuthFileEntry>;
+  /** Helpers by registry. */
+  readonly credHelpers?: Record<string, string>;
+  /** The helper for all others. */
+  readonly credsStore?: string;
+}
+
+function readAuthFile(file: string): AuthFile {
   try {
-    return (JSON.parse(readFileSync(file, 'utf8')) as { auths?: Record<string, AuthFileEntry> }).auths ?? {};
+    const value = JSON.parse(readFileSync(file, 'utf8')) as AuthFile | null;
+    return typeof value === 'object' && value !== null ? value : {};
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT') return {};
     // The parser's words could quote the file, which holds secrets.
@@ -68,34 +78,60 @@ function readAuthFile(file: string): Record<string, AuthFileEntry> {
   }
 }
 
+function findInAuths(
+  auths: Readonly<Record<string, AuthFileEntry>>,
+  host: string,
+  repository: string,
+  file: string,
+): Secret | undefined {
+  const byName = new Map<string, AuthFileEntry>();
+  for (const [key, entry] of Object.entries(auths)) {
+    const path = key
+      .replace(/^[a-z]+:\/\//i, '')
+      .replace(/^[^/]*/, '')
+      .replace(/^\/v[12]\/?$|\/+$/, '');
+    byName.set(canonicalHost(key) + path, entry);
+  }
+  const parts = [canonicalHost(host), ...repository.split('/')];
+  for (let length = parts.length; length > 0; length -= 1) {
+    const entry = byName.get(parts.slice(0, length).join('/'));
+    if (!entry) continue;
+    if (entry.identitytoken) return { type: 'refreshToken', token: entry.identitytoken };
+    if (entry.auth) return decodeAuth(entry.auth, `auth file ${file}, ${parts.slice(0, length).join('/')}`);
+    if (entry.username) return { type: 'password', username: entry.username, password: entry.password ?? '' };
+  }
+  return undefined;
+}
+
+/** Asks credential helper `name` about `server`; `where` says who configured it. */
+export type AskHelper = (name: string, server: string, where: string) => Promise<Secret | undefined>;
+
 /**
- * The secret for `host` in the first of `files` that has one; entries for a part of a registry (`host/team`) win over those
- * for all of it. Missing files are passed over. Throws Unknown, naming the file, for one that cannot be read.
+ * The secret for `host` in the first of `files` that has one. Within a file: the helper for this registry (`credHelpers`),
+ * then entries (`auths`), those for a part of a registry (`host/team`) before those for all of it, then the helper for
+ * everything (`credsStore`). Missing files are passed over. Throws Unknown, naming the file, for one that cannot be read,
+ * and what `ask` throws.
  */
-export function findInAuthFiles(
+export async function findSecret(
   files: readonly string[],
   host: string,
   repository: string,
-): Secret | undefined {
+  ask: AskHelper,
+): Promise<Secret | undefined> {
+  const canonical = canonicalHost(host);
+  // Logins to Docker Hub are kept under this address.
+  const server = canonical === 'docker.io' ? 'https://index.docker.io/v1/' : host;
   for (const file of files) {
-    const auths = readAuthFile(file);
-    const byName = new Map<string, AuthFileEntry>();
-    for (const [key, entry] of Object.entries(auths)) {
-      const path = key
-        .replace(/^[a-z]+:\/\//i, '')
-        .replace(/^[^/]*/, '')
-        .replace(/^\/v[12]\/?$|\/+$/, '');
-      byName.set(canonicalHost(key) + path, entry);
-    }
-    const parts = [canonicalHost(host), ...repository.split('/')];
-    for (let length = parts.length; length > 0; length -= 1) {
-      const entry = byName.get(parts.slice(0, length).join('/'));
-      if (!entry) continue;
-      if (entry.identitytoken) return { type: 'refreshToken', token: entry.identitytoken };
-      if (entry.auth) return decodeAuth(entry.auth, `auth file ${file}, ${parts.slice(0, length).join('/')}`);
-      if (entry.username)
-        return { type: 'password', username: entry.username, password: entry.password ?? '' };
-    }
+    const { auths, credHelpers, credsStore } = readAuthFile(file);
+    const [, helper] =
+      Object.entries(credHelpers ?? {}).find(([key]) => canonicalHost(key) === canonical) ?? [];
+    const secret =
+      (helper === undefined ? undefined : await ask(String(helper), server, `auth file ${file}`)) ??
+      findInAuths(auths ?? {}, host, repository, file) ??
+      (credsStore && helper === undefined
+        ? await ask(String(credsStore), server, `auth file ${file}`)
+        : undefined);
+    if (secret) return secret;
   }
   return undefined;
 }

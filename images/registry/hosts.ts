@@ -34,6 +34,15 @@ export interface RegistryHost {
   readonly headers: Readonly<Record<string, string | string[]>>;
   /** How long connecting may take; undefined for the default. */
   readonly dialTimeoutMs: number | undefined;
+  /** The repository's name at this host, where it is another than in the reference. */
+  readonly repository?: string;
+  /** Plain HTTP, asked only if the host before it, the same over TLS, gives no answer. */
+  readonly isFallback?: boolean;
+}
+
+/** Names a host and what is fetched from it, for tokens and secrets: a token is for one repository. */
+export function hostKey({ origin, repository }: RegistryHost): string {
+  return repository === undefined ? origin : `${origin} ${repository}`;
 }
 
 type Table = Record<string, unknown>;
@@ -50,11 +59,19 @@ function defaultOrigin(domain: string, hasTls: boolean): string {
   return `${isPlain ? 'http' : 'https'}://${domain}`;
 }
 
+function directoryNames(domain: string): string[] {
+  return domain.includes(':') ? [`${domain.replace(/:([^:]*)$/, '_$1_')}`, domain] : [domain];
+}
+
+/** Whether one of `roots` has a directory for just this registry; `_default` is none. */
+export function isConfigured(roots: readonly string[], domain: string): boolean {
+  return roots.some((root) => directoryNames(domain).some((name) => existsSync(join(root, name))));
+}
+
 /** The directory that configures `domain` under one of `roots`: `h_p_`, then `h:p`, then `_default`; the first root that has one wins. */
 function findDirectory(roots: readonly string[], domain: string): string | undefined {
-  const names = domain.includes(':') ? [`${domain.replace(/:([^:]*)$/, '_$1_')}`, domain] : [domain];
   for (const root of roots)
-    for (const name of [...names, '_default']) {
+    for (const name of [...directoryNames(domain), '_default']) {
       const directory = join(root, name);
       if (existsSync(directory)) return directory;
     }
@@ -177,6 +194,20 @@ function plainHost(domain: string, directory: string | undefined): RegistryHost 
     headers: {},
     dialTimeoutMs: undefined,
   };
+}
+
+/** A registry without certificates that need to be true, or without any: TLS first, then plain HTTP if TLS gets no answer. */
+export function insecureHosts(domain: string): RegistryHost[] {
+  const own = plainHost(domain, undefined);
+  return [
+    { ...own, origin: `https://${own.name}`, skipVerify: true },
+    { ...own, origin: `http://${own.name}`, isFallback: true },
+  ];
+}
+
+/** A registry of which nothing is configured. */
+export function defaultHost(domain: string): RegistryHost {
+  return plainHost(domain, undefined);
 }
 
 /**

@@ -18,6 +18,10 @@ export interface BenchOptions extends Partial<LocalImageServiceOptions> {
   readonly bootId?: string;
   readonly transfer?: Partial<TransferLimits>;
   readonly hostRoots?: readonly string[];
+  readonly registriesConf?: string;
+  readonly authFiles?: readonly string[];
+  /** Where credential helpers are. */
+  readonly helperDirs?: readonly string[];
   readonly mostProcesses?: number;
   readonly compileCacheDir?: string;
 }
@@ -63,7 +67,9 @@ export class ImageBench {
       processes,
       access: {
         hostRoots: options.hostRoots ?? [],
-        authFiles: [],
+        registriesConf: options.registriesConf ?? '',
+        authFiles: options.authFiles ?? [],
+        helpers: { directories: options.helperDirs ?? [], environment: { PATH: '/usr/bin:/bin' } },
         proxy: {},
         transfer: { ...defaultTransferLimits, retryDelayMs: 10, longestDelayMs: 100, ...options.transfer },
         userAgent: 'berth-test',
