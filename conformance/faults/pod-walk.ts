@@ -158,7 +158,8 @@ export class PodWalk {
       await this.#bed.call('StartContainer', { container_id });
       this.#containerId = container_id;
     });
-    const { state } = (await this.#list(name)).at(-1) ?? { state: created };
+    const [newest] = (await this.#insist('ListContainers', () => this.#list(name))).toReversed();
+    const state = newest?.state ?? created;
     if (state !== running) throw new Error(`container ${name} is in state ${state} after its start`);
   }
 
