@@ -1,21 +1,14 @@
 /** Bad requests to a real daemon with a pod on it: each gets its status, and nothing has changed after it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findLeftovers, formatLeftovers, removeLeftovers } from '#conformance/critest/leftovers.ts';
-import { type Server, startServer } from '#conformance/critest/server.ts';
-import { type Registry, startRegistry, writeMirrorHosts } from '#conformance/fixtures/registry.ts';
-import { buildDemoImages, listRegistries, pushCatalogue } from '#conformance/fixtures/store.ts';
-import { makeTestNetwork, type TestNetwork } from '#conformance/network.ts';
 import { encode } from '#proto/codec.ts';
 import type { MessageInits, MessageName } from '#proto/generated/cri.ts';
 import { isStreamName, methods, type RpcName } from './method.ts';
 import { badRequests, placeholder, placeholderRequests, type Scene } from './testing/bad-requests.ts';
-import { CriClient } from './testing/client.ts';
+import { type DaemonBed, openDaemonBed, testImage } from './testing/daemon-bed.ts';
 
-const image = 'docker.io/library/busybox:latest';
 /** They have nothing that could be wrong but the bytes. */
 const withoutInput: readonly RpcName[] = [
   'Version',
@@ -28,25 +21,13 @@ const withoutInput: readonly RpcName[] = [
   'StreamPodSandboxMetrics',
 ];
 
-let dir: string;
-let registry: Registry;
-let network: TestNetwork;
-let server: Server;
-let client: CriClient;
+let bed: DaemonBed;
 let scene: Scene;
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'berth-bad-'));
-  registry = await startRegistry({ dataDir: join(dir, 'registry'), logFile: join(dir, 'registry.log') });
-  const images = await buildDemoImages();
-  await pushCatalogue(registry.host, images);
-  const registryHostsDir = join(dir, 'hosts');
-  writeMirrorHosts(registryHostsDir, listRegistries(images), registry.host);
-  network = makeTestNetwork(dir, { bridge: 'berthbad0', subnet: '10.216.0.0/16' });
-  mkdirSync(join(dir, 'logs'));
-  server = await startServer('berth', { dir, cniConfDir: network.confDir, registryHostsDir }, '');
-  client = new CriClient(join(dir, 'berth.sock'));
-  await client.call('PullImage', { image: { image } });
+  bed = await openDaemonBed({ bridge: 'berthbad0', subnet: '10.216.0.0/16' });
+  const { client, dir } = bed;
+  await client.call('PullImage', { image: { image: testImage } });
   const { pod_sandbox_id: sandboxId } = await client.call('RunPodSandbox', {
     config: {
       metadata: { name: 'good', uid: 'good', namespace: 'good' },
@@ -57,7 +38,7 @@ beforeAll(async () => {
   const create = async (name: string): Promise<string> => {
     const config = {
       metadata: { name },
-      image: { image },
+      image: { image: testImage },
       command: ['sleep', '600'],
       log_path: `${name}.log`,
     };
@@ -65,26 +46,17 @@ beforeAll(async () => {
   };
   const runningId = await create('running');
   await client.call('StartContainer', { container_id: runningId });
-  scene = { image, sandboxId, runningId, createdId: await create('created') };
+  scene = { image: testImage, sandboxId, runningId, createdId: await create('created') };
 });
 
 afterAll(async () => {
-  try {
-    await client.call('RemovePodSandbox', { pod_sandbox_id: scene.sandboxId });
-  } finally {
-    client.close();
-    await server.stop();
-    const leftovers = findLeftovers(dir, network.bridge);
-    await removeLeftovers(leftovers);
-    await network.remove();
-    await registry.stop();
-    rmSync(dir, { recursive: true, force: true });
-    expect(formatLeftovers(leftovers)).toEqual([]);
-  }
+  await bed.client.call('RemovePodSandbox', { pod_sandbox_id: scene.sandboxId });
+  expect(await bed.close()).toEqual([]);
 });
 
 /** The status of a call, and its text. */
 async function answer(rpc: RpcName, request: MessageInits[MessageName] | Buffer): Promise<[string, string]> {
+  const { client } = bed;
   try {
     if (isStreamName(rpc)) await client.collect(rpc, request as never);
     else await client.call(rpc, request as never, { deadline: Date.now() + 20_000 });
@@ -97,6 +69,7 @@ async function answer(rpc: RpcName, request: MessageInits[MessageName] | Buffer)
 
 /** What a client and the host see of the daemon. */
 async function look(): Promise<unknown> {
+  const { client, dir } = bed;
   const { pod_sandbox_id, runningId, createdId } = { pod_sandbox_id: scene.sandboxId, ...scene };
   const sandbox = await client.call('PodSandboxStatus', { pod_sandbox_id, verbose: true });
   return {
@@ -109,25 +82,27 @@ async function look(): Promise<unknown> {
     mounts: readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
       .filter((line) => line.includes(dir)),
-    ports: findLeftovers(dir, network.bridge).bridgePorts,
+    ports: bed.look().bridgePorts,
     files: listFiles(),
   };
 }
 
-/** Names of all files of the daemon but those inside of images and containers. */
+/** What is inside of images and containers, what Node caches when it pleases, and what is given up already. */
+const unwatched = new Set(['fs', 'rootfs', 'merged', 'work', 'compile-cache', 'trash']);
+
+/** Names of all other files of the daemon. */
 function listFiles(): string[] {
-  const folders = [join(dir, 'root'), join(dir, 'state'), join(dir, 'logs'), join(dir, 'cni')];
-  return folders.flatMap((folder) =>
-    (readdirSync(folder, { recursive: true }) as string[])
-      // Node writes its compile cache when it pleases; what is in the trash is given up, and goes in its own time.
-      .filter((path) => !/(^|\/)(fs|rootfs|merged|work|compile-cache|trash)\//.test(path))
-      .map((path) => join(folder, path)),
-  );
+  return globSync('{root,state,logs,cni}/**', {
+    cwd: bed.dir,
+    exclude: (path) => unwatched.has(basename(path)),
+  }).toSorted();
 }
 
 test('every call has bad requests to refuse', () => {
   const covered = new Set<RpcName>([...badRequests(scene).map(({ rpc }) => rpc), ...withoutInput]);
   expect(Object.keys(methods).filter((rpc) => !covered.has(rpc as RpcName))).toEqual([]);
+  // What is compared below is there.
+  expect(listFiles().filter((path) => path.includes(scene.runningId)).length).toBeGreaterThan(2);
 });
 
 test('bytes that are no message are refused by every call, and so are more than 16 MiB', async () => {
