@@ -175,11 +175,13 @@ async function runRound(endpoint: string, run: Run, seed: string): Promise<Round
   console.log(`critest against ${endpoint}, ${values.parallel} at a time, seed ${seed}, logs in ${outDir}`);
   const reports: GinkgoReport[] = [];
   const statuses: (number | null)[] = [];
+  const others: string[] = [];
   for (const pass of passes) {
     const wanted = await selectSpecs(pass, passes, suiteRun);
     if (wanted === undefined) continue;
     const end = await runSuite({ ...wanted, label: pass.label, handler: pass.handler });
     statuses.push(end.status);
+    if (pass !== passes[0]) others.push(`${pass.label}: with the handler ${pass.handler}`);
     if (end.reports === undefined) {
       console.log(
         `critest ended with ${end.status} and no report; end of its log:\n${readTail(end.logFile)}`,
@@ -192,7 +194,7 @@ async function runRound(endpoint: string, run: Run, seed: string): Promise<Round
   const isPartial = values.focus.length + values.skip.length > 0;
   const results = judgeSpecs(reports, { rules, isPartial });
   console.log(`\n${formatResults(results)}, in ${seconds.toFixed(0)} s`);
-  for (const { handler, label } of passes.slice(1)) console.log(`${label}: with the handler ${handler}`);
+  for (const line of others) console.log(line);
   const idle = listIdleRules(results, rules);
   for (const rule of idle) console.log(`the skip rule ${rule.spec} matches no spec of the suite`);
   const agrees = statuses.every((status) => agreesWithStatus(status, results));
