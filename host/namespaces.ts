@@ -4,9 +4,11 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { abortError, RuntimeError } from '#base/errors.ts';
+import { abortError, messageOf, RuntimeError } from '#base/errors.ts';
 import { collect, describeStatus, type Launched, launch, type RunResult, run, succeeded } from './launch.ts';
 import { bindMount, coveringMount, listMounts, MS_PRIVATE, setPropagation, unmountAll } from './mount.ts';
+import { IFF_UP, linkAttributes, linkHeader, messageTypes, textAttribute } from './netlink.ts';
+import { RouteSocket } from './rtnetlink.ts';
 
 export { isNamespacePin } from './mount.ts';
 
@@ -40,11 +42,10 @@ export interface PinPrograms {
   readonly sh: string;
 }
 
-// lo is brought up here so that no CNI loopback plugin is needed. Values arrive as arguments: nothing is quoted.
+// Values arrive as arguments: nothing is quoted.
 const script = `set -e
 if [ -n "$1" ]; then printf '%s' "$1" > /proc/sys/kernel/hostname; fi
-if [ "$2" = net ]; then ip link set lo up; fi
-shift 2
+shift
 while [ $# -gt 1 ]; do
   printf '%s' "$2" > "/proc/sys/$1" || { echo "sysctl $1=$2 refused" >&2; exit 1; }
   shift 2
@@ -70,7 +71,6 @@ function scriptArgs(request: PinRequest): string[] {
     script,
     'berth-pin',
     request.utsPath === undefined ? '' : request.hostname,
-    request.netPath === undefined ? '' : 'net',
     ...Object.entries(request.sysctls).flat(),
   ];
 }
@@ -106,9 +106,23 @@ export async function pinNamespaces(
           timeoutMs,
         });
     if (!succeeded(result.status)) throw failure(result);
+    if (request.netPath !== undefined) await bringUpLoopback(request.netPath);
   } catch (error) {
     for (const [, , path] of wanted) unpinNamespace(path);
     throw error;
+  }
+}
+
+/** Here, so that no CNI loopback plugin is needed; by netlink, which is less work than starting a program for it. */
+async function bringUpLoopback(netPath: string): Promise<void> {
+  const socket = RouteSocket.open(netPath);
+  try {
+    const parts = [linkHeader(0, IFF_UP), textAttribute(linkAttributes.name, 'lo')];
+    await socket.change([{ type: messageTypes.newLink, parts, what: `bringing lo up in ${netPath}` }]);
+  } catch (cause) {
+    throw new RuntimeError('Internal', `making namespaces: ${messageOf(cause)}`, { cause });
+  } finally {
+    socket.close();
   }
 }
 

@@ -6,8 +6,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
-import koffi from 'koffi';
-import { checked, libc, O_CLOEXEC, SystemCallError } from './libc.ts';
+import { checked, libc, O_CLOEXEC } from './libc.ts';
 
 const CLONE_NEWNET = 0x40000000;
 const AF_INET = 2;
@@ -18,20 +17,33 @@ const SOCK_NONBLOCK = 0o4000;
 const setnsRaw = libc.func('int setns(int fd, int type)');
 const socketRaw = libc.func('int socket(int domain, int type, int protocol)');
 
-function socketInside(netnsPath: string, domain: number): number {
+/**
+ * Runs `work`, which must be synchronous, with this thread in the network namespace pinned at `netnsPath`. What it opens
+ * there (a socket, a file of /proc/sys/net) stays of that namespace. Throws SystemCallError or Node's error if the
+ * namespace cannot be entered, and what `work` throws.
+ */
+export function insideNetns<T>(netnsPath: string, work: () => T): T {
   const home = openSync('/proc/thread-self/ns/net', 'r');
-  const target = openSync(netnsPath, 'r');
   try {
-    checked(setnsRaw(target, CLONE_NEWNET), 'setns', netnsPath);
-    const fd = socketRaw(domain, SOCK_STREAM | SOCK_NONBLOCK | O_CLOEXEC, 0);
-    const errno = fd < 0 ? koffi.errno() : 0;
-    if (setnsRaw(home, CLONE_NEWNET) !== 0) process.abort();
-    if (fd < 0) throw new SystemCallError('socket', errno, `in ${netnsPath}`);
-    return fd;
+    const target = openSync(netnsPath, 'r');
+    try {
+      checked(setnsRaw(target, CLONE_NEWNET), 'setns', netnsPath);
+    } finally {
+      closeSync(target);
+    }
+    try {
+      return work();
+    } finally {
+      if (setnsRaw(home, CLONE_NEWNET) !== 0) process.abort();
+    }
   } finally {
-    closeSync(target);
     closeSync(home);
   }
+}
+
+function socketInside(netnsPath: string, domain: number): number {
+  const type = SOCK_STREAM | SOCK_NONBLOCK | O_CLOEXEC;
+  return insideNetns(netnsPath, () => checked(socketRaw(domain, type, 0), 'socket', `in ${netnsPath}`));
 }
 
 /** Connects from inside the namespace; '' is the host's own. Half-open connections are kept. Rejects with Node's connect error. */
@@ -75,4 +87,11 @@ export function connectInside(
       resolve(socket);
     });
   });
+}
+
+const nameToIndexRaw = libc.func('uint if_nametoindex(const char *name)');
+
+/** The index of a network link in the namespace that this thread is in; 0 if there is none. Takes no lock of the kernel. */
+export function findLinkIndex(name: string): number {
+  return nameToIndexRaw(name);
 }

@@ -52,6 +52,23 @@ export function formatAddress(address: IpAddress): string {
   return new SocketAddress({ address: groups, family: 'ipv6' }).address;
 }
 
+/** The 4 or 16 bytes of an address, in network byte order. */
+export function addressBytes({ family, value }: IpAddress): Buffer {
+  return Buffer.from(value.toString(16).padStart(bitsOf(family) / 4, '0'), 'hex');
+}
+
+/** The address of these 4 or 16 bytes; undefined for another number of bytes. */
+export function addressOf(bytes: Buffer): IpAddress | undefined {
+  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
+  return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toString('hex')}`) };
+}
+
+/** The last address of a prefix; in IPv4 that is the broadcast address of a link. */
+export function lastAddress(cidr: Cidr): IpAddress {
+  const hostBits = BigInt(bitsOf(cidr.family) - cidr.prefix);
+  return { family: cidr.family, value: cidr.base + (1n << hostBits) - 1n };
+}
+
 function mask(value: bigint, family: IpFamily, prefix: number): bigint {
   const hostBits = BigInt(bitsOf(family) - prefix);
   return (value >> hostBits) << hostBits;

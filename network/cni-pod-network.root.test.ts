@@ -226,7 +226,7 @@ describe('a CNI configuration with the real plugins', () => {
 });
 
 describe('the default network', () => {
-  test('serves two families, reaches the host, other pods and the world, and takes one program per pod', async () => {
+  test('serves two families, reaches the host, other pods and the world, and takes no program per pod', async () => {
     addOutside();
     const network = await start();
     expect(await network.status()).toEqual({ isReady: true, reason: '', message: '' });
@@ -237,7 +237,7 @@ describe('the default network', () => {
     const before = processStarts();
     const b = await network.attach(request(podB));
     expect(listPorts(bridge)).toHaveLength(2);
-    expect(processStarts() - before).toBe(1);
+    expect(processStarts() - before).toBe(0);
 
     servers.push(await serve(podB, 8000), await serve(outside, 8000), await serve('', 8009));
     const gateway = sh('ip', '-n', podA, 'route', 'show', 'default').split(' ')[2]!;
@@ -245,8 +245,7 @@ describe('the default network', () => {
     expect(await ask(podA, 'tcp', gateway, 8009)).toBe(a.ips[0]);
     expect(await ask(podA, 'tcp', b.ips[0]!, 8000)).toBe(a.ips[0]);
     expect(await ask(podA, 'tcp', b.ips[1]!, 8000)).toBe(a.ips[1]);
-    // The bridge's own IPv6 address is usable once the kernel has seen that nobody else has it.
-    await vi.waitFor(async () => expect(await ask(podA, 'tcp', gateway6, 8009, 500)).toBe(a.ips[1]), 10_000);
+    expect(await ask(podA, 'tcp', gateway6, 8009)).toBe(a.ips[1]);
     // The outside has no route back to pods: answers show that it saw the host's address.
     expect(await ask(podA, 'tcp', outsideAddress, 8000)).toBe(hostAddress);
     expect(await ask(podA, 'udp', outsideAddress, 8000)).toBe(hostAddress);
@@ -319,14 +318,13 @@ describe('the default network', () => {
     expect(sh('ip', '-4', 'addr', 'show', bridge)).not.toContain('10.88.');
   });
 
-  test('is not ready without its plugins, and names the package', async () => {
+  test('needs no CNI plugin, and is not ready without nft, which it names', async () => {
     const network = await start({ pluginDirs: [`${dir}/bin`] });
-    const status = await network.status();
-    expect(status).toMatchObject({ isReady: false, reason: 'NetworkPluginNotReady' });
-    expect(status.message).toContain('containernetworking-plugins');
-    expect((await (await start({ programDirs: [`${dir}/bin`] })).status()).message).toContain(
-      'package nftables',
-    );
+    expect(await network.status()).toEqual({ isReady: true, reason: '', message: '' });
+    expect((await network.attach(request(podA))).ips).toHaveLength(2);
+    const { isReady, message } = await (await start({ programDirs: [`${dir}/bin`] })).status();
+    expect(isReady).toBe(false);
+    expect(message).toContain('package nftables');
   });
 });
 
@@ -385,7 +383,7 @@ describe('host ports', () => {
     expect(findRules()).not.toContain(a.ips[0]!);
   }, 90_000);
 
-  test('come back after a restart and a flushed ruleset, and leave without the cache that knew the address', async () => {
+  test('come back after a restart and a flushed ruleset, and leave after another restart', async () => {
     const network = await start();
     await network.attach(request(podA, published(18092, 'tcp')));
     servers.push(await serve(podA, 8000));
@@ -396,7 +394,6 @@ describe('host ports', () => {
     expect(await ask('', 'tcp', '127.0.0.1', 18092)).not.toMatch(/timeout|E[A-Z]+/);
     restarted.stop();
 
-    rmSync(`${dir}/cni`, { recursive: true });
     const last = await start();
     await detach(last, podA);
     expect(findRules()).not.toContain('18092');

@@ -1,9 +1,12 @@
 /**
- * PodNetwork over CNI plugins: the configuration of the node's folder, or Berth's default network where there is none.
+ * PodNetwork: over CNI plugins by the configuration of the node's folder, or natively on Berth's default network where
+ * there is none.
  *
- * Order of an attach: collisions are refused, the debt is recorded, ADD runs, the result is cached, host ports are
- * published. A detach runs it backwards with the configuration that ADD used. The caller serialises calls for one sandbox;
- * different sandboxes run side by side.
+ * Order of an attach: collisions are refused, the debt is recorded, ADD runs (or the kernel is asked), the result is kept,
+ * host ports are published. A detach runs it backwards as the debt says, with the configuration that ADD used. The caller
+ * serialises calls for one sandbox; different sandboxes run side by side.
+ *
+ * It is long because the two ways share all rules about what is recorded, undone and restored when.
  */
 import { mkdirSync } from 'node:fs';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
@@ -26,10 +29,18 @@ import {
   type ResultIp,
 } from './cni/result.ts';
 import { type Debt, DebtBook } from './debts.ts';
-import { DefaultNetwork, type DefaultNetworkOptions, defaultNetworkOptions } from './default-network.ts';
+import {
+  DefaultNetwork,
+  type DefaultNetworkOptions,
+  defaultNetworkOptions,
+  type PreparedNetwork,
+} from './default-network.ts';
 import { Firewall } from './firewall.ts';
 import { listPublished, makePublication, refuseCollisions } from './host-ports.ts';
 import { findDeviceTowards, listHostRoutes } from './host-routes.ts';
+import { AddressBook } from './native/addresses.ts';
+import { BridgeNetwork } from './native/bridge-network.ts';
+import { type BridgePlan, hostLinkName } from './native/changes.ts';
 import type { NetworkStatus, PodNetwork, PodNetworkRequest, PodNetworkResult } from './pod-network.ts';
 import { ProgramPaths } from './program-path.ts';
 import { Readiness } from './readiness.ts';
@@ -52,7 +63,7 @@ export interface CniPodNetworkOptions {
   readonly ipPreference?: IpPreference;
   /** What plugins inherit of the environment; by default only PATH. */
   readonly pluginEnv?: Readonly<Record<string, string>>;
-  /** Where `nft`, `conntrack` and `ip` are searched; by default the usual folders. */
+  /** Where `nft` and `conntrack` are searched; by default the usual folders. */
   readonly programDirs?: readonly string[];
   /** Name of the nftables table. Default `berth`. */
   readonly firewallTable?: string;
@@ -64,7 +75,8 @@ const delTimeoutMs = 60_000;
 
 interface Selection {
   readonly list: NetworkList;
-  readonly isDefault: boolean;
+  /** Of the default network; undefined for a CNI configuration. */
+  readonly plan: BridgePlan | undefined;
 }
 
 function attachmentOf(debt: Debt, netnsPath: string): Attachment {
@@ -80,12 +92,14 @@ export class CniPodNetwork implements PodNetwork {
   readonly #cache: ResultCache;
   readonly #debts: DebtBook;
   readonly #firewall: Firewall;
+  readonly #addresses: AddressBook;
+  readonly #bridges: BridgeNetwork;
   readonly #default: DefaultNetwork;
   readonly #readiness: Readiness;
   readonly #lock = new KeyedLock();
   #podCidrs: readonly Cidr[] = [];
-  /** The default network's list once the host is ready for it. */
-  #prepared: Promise<NetworkList> | undefined;
+  /** The default network once the host is ready for it. */
+  #prepared: Promise<PreparedNetwork> | undefined;
   #defaultAttaching = 0;
   /** A collection of garbage under way: an attachment that begins meanwhile is not among those it knows as valid. */
   #collecting: Promise<void> | undefined;
@@ -103,7 +117,9 @@ export class CniPodNetwork implements PodNetwork {
     this.#debts = new DebtBook(`${stateDir}/debts`, log);
     this.#firewall = new Firewall({ programs, log, table: options.firewallTable ?? 'berth' });
     const chosen = options.defaultNetwork || defaultNetworkOptions;
-    this.#default = new DefaultNetwork(chosen, stateDir, programs, log);
+    this.#addresses = new AddressBook(`${stateDir}/ipam/${chosen.name}`, log);
+    this.#bridges = new BridgeNetwork(this.#addresses, log);
+    this.#default = new DefaultNetwork(chosen, stateDir, this.#bridges, log);
     this.#readiness = new Readiness({
       confDir: options.confDir,
       hasDefaultNetwork: options.defaultNetwork !== false,
@@ -125,7 +141,8 @@ export class CniPodNetwork implements PodNetwork {
         this.#log.error({ err: error }, `packet rules of running pods are not in place: ${messageOf(error)}`);
       }
     }
-    this.#default.releaseOrphans(
+    if (this.#default.isPlanned) this.#bridges.removeCut();
+    this.#addresses.releaseOrphans(
       (sandboxId) =>
         this.#debts.has(sandboxId) || this.#cache.findByContainer(sandboxId, ifName) !== undefined,
     );
@@ -134,6 +151,7 @@ export class CniPodNetwork implements PodNetwork {
 
   stop(): void {
     this.#folder.stop();
+    this.#bridges.stop();
   }
 
   listDebts(): string[] {
@@ -152,13 +170,13 @@ export class CniPodNetwork implements PodNetwork {
     const published = listPublished(request.portMappings);
     refuseCollisions(sandboxId, published, this.#debts.list());
     if (this.#debts.has(sandboxId)) await this.#pay(this.#debtOf(sandboxId)!, request.netnsPath, undefined);
-    const { list, isDefault } = await this.#select();
+    const { list, plan } = await this.#select();
     try {
       refuseCollisions(sandboxId, published, this.#debts.list());
       const debt: Debt = {
         sandboxId,
         networkName: list.name,
-        isDefault,
+        isDefault: plan !== undefined,
         config: list.text,
         ifName,
         netnsPath: request.netnsPath,
@@ -169,9 +187,9 @@ export class CniPodNetwork implements PodNetwork {
         createdAtMs: this.#options.now(),
       };
       if (debt.portPublisher === 'berth' && published.length > 0) this.#firewall.requireProgram();
-      return await this.#connect(debt, list, signal);
+      return await (plan ? this.#connectNatively(debt, plan, signal) : this.#connect(debt, list, signal));
     } finally {
-      if (isDefault) this.#defaultAttaching -= 1;
+      if (plan) this.#defaultAttaching -= 1;
     }
   }
 
@@ -179,9 +197,7 @@ export class CniPodNetwork implements PodNetwork {
     const debt = this.#debtOf(sandboxId);
     if (!debt) return;
     const netns = netnsPath === '' ? debt.netnsPath : netnsPath;
-    // The default network's veth goes with the namespace, which the caller removes next. Having the plugin wait for the
-    // kernel to take it down costs 20 ms of a stop that takes 10 without.
-    await this.#pay(debt, debt.isDefault || !isNamespacePin(netns) ? '' : netns, signal);
+    await this.#pay(debt, isNamespacePin(netns) ? netns : '', signal);
   }
 
   /** Asks the plugins whether an attached sandbox's network is as ADD left it (CNI SPEC, CHECK); see PodNetwork. */
@@ -189,6 +205,12 @@ export class CniPodNetwork implements PodNetwork {
     const debt = this.#debts.find(sandboxId);
     if (!debt)
       throw new RuntimeError('NotFound', `checking the network of sandbox ${sandboxId}: it is not attached`);
+    if (debt.native) {
+      const { hostLink, result } = debt.native;
+      const addresses = this.#readIps(debt, result).map(({ address }) => address);
+      this.#bridges.check(sandboxId, hostLink, debt.netnsPath, addresses);
+      return true;
+    }
     const cached = this.#cache.find(debt.networkName, sandboxId, debt.ifName);
     const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
     const limits = { timeoutMs: delTimeoutMs, signal };
@@ -254,7 +276,7 @@ export class CniPodNetwork implements PodNetwork {
   /** The network for a new pod. For the default network the caller lowers `#defaultAttaching` when its attach has ended. */
   async #select(): Promise<Selection> {
     const { chosen, lastError } = this.#folder.content;
-    if (chosen) return { list: chosen.list, isDefault: false };
+    if (chosen) return { list: chosen.list, plan: undefined };
     const { confDir } = this.#options;
     if (!this.#isDefaultActive()) {
       const problem = lastError === '' ? `no CNI configuration in ${confDir}` : lastError;
@@ -265,9 +287,9 @@ export class CniPodNetwork implements PodNetwork {
       for (;;) {
         this.#prepared ??= this.#prepareDefault();
         const prepared = this.#prepared;
-        const list = await prepared;
+        const ready = await prepared;
         // Changed meanwhile (pod prefix, retirement): what was awaited no longer holds.
-        if (prepared === this.#prepared) return { list, isDefault: true };
+        if (prepared === this.#prepared) return ready;
       }
     } catch (error) {
       this.#prepared = undefined;
@@ -276,12 +298,12 @@ export class CniPodNetwork implements PodNetwork {
     }
   }
 
-  #prepareDefault(): Promise<NetworkList> {
+  #prepareDefault(): Promise<PreparedNetwork> {
     return this.#lock.run('default', async () => {
-      const list = await this.#default.ensure(this.#hasDefaultDebts());
+      const prepared = await this.#default.ensure(this.#hasDefaultDebts());
       this.#firewall.setMasquerade(this.#default.prefixes);
       await this.#firewall.apply();
-      return list;
+      return prepared;
     });
   }
 
@@ -321,14 +343,38 @@ export class CniPodNetwork implements PodNetwork {
         });
       }
       this.#cache.write({ ...attachment, networkName: list.name, config: list.text, result: added.value });
-      const ips = this.#readIps(debt, added.value);
-      await this.#publish(debt, ips);
-      throwIfAborted(signal, `attaching sandbox ${sandboxId}`);
-      return { ips: ips.map((ip) => ip.address), raw: added.value };
+      return await this.#finish(debt, added.value, signal);
     } catch (error) {
       await this.#undo(debt);
       throw error;
     }
+  }
+
+  async #connectNatively(
+    attached: Debt,
+    plan: BridgePlan,
+    signal: AbortSignal | undefined,
+  ): Promise<PodNetworkResult> {
+    const { sandboxId, netnsPath } = attached;
+    const connection = await this.#bridges.prepare(sandboxId, netnsPath, ifName, plan);
+    const { result, link } = connection;
+    const debt: Debt = { ...attached, native: { hostLink: link.hostName, result } };
+    try {
+      await this.#debts.record(debt);
+      await this.#bridges.connect(connection);
+      return await this.#finish(debt, result, signal);
+    } catch (error) {
+      await this.#undo(debt);
+      throw error;
+    }
+  }
+
+  /** What is left to do once the pod has its addresses. */
+  async #finish(debt: Debt, result: unknown, signal: AbortSignal | undefined): Promise<PodNetworkResult> {
+    const ips = this.#readIps(debt, result);
+    await this.#publish(debt, ips);
+    throwIfAborted(signal, `attaching sandbox ${debt.sandboxId}`);
+    return { ips: ips.map((ip) => ip.address), raw: result };
   }
 
   /** After a failed attach: with a fresh deadline, and the debt stays if it fails. */
@@ -375,16 +421,32 @@ export class CniPodNetwork implements PodNetwork {
       .list()
       .filter((debt) => debt.portPublisher === 'berth' && debt.hostPorts.length > 0);
     for (const debt of publishers) {
-      const cached = this.#cache.find(debt.networkName, debt.sandboxId, debt.ifName);
-      if (!cached || !isNamespacePin(debt.netnsPath)) continue;
+      const result = this.#resultOf(debt);
+      if (result === undefined || !isNamespacePin(debt.netnsPath)) continue;
       try {
-        this.#firewall.publish(this.#publicationOf(debt, this.#readIps(debt, cached.result)));
+        this.#firewall.publish(this.#publicationOf(debt, this.#readIps(debt, result)));
       } catch (error) {
         const { sandboxId } = debt;
         this.#log.warn({ sandboxId }, `host ports are not restored: ${messageOf(error)}`);
       }
     }
     return publishers.length > 0;
+  }
+
+  /** The result of the attach, as far as it is known. */
+  #resultOf({ native, networkName, sandboxId, ifName }: Debt): unknown {
+    return native?.result ?? this.#cache.find(networkName, sandboxId, ifName)?.result;
+  }
+
+  /** The host's ends of a pod's links on the default network. */
+  #hostLinksOf(debt: Debt): string[] {
+    const own = debt.native?.hostLink ?? hostLinkName(debt.sandboxId);
+    const result = this.#resultOf(debt);
+    if (result === undefined) return [own];
+    // The bridge plugin gives its links names of its own.
+    const { interfaces } = normaliseResult(result);
+    const others = interfaces.filter(({ name, sandbox }) => sandbox === '' && name.startsWith('veth'));
+    return [...new Set([own, ...others.map(({ name }) => name)])];
   }
 
   /** What a sandbox owes: its record; else what libcni's cache says; else, for a damaged record, the present configuration. */
@@ -394,7 +456,7 @@ export class CniPodNetwork implements PodNetwork {
     const cached = this.#cache.findByContainer(sandboxId, ifName);
     const list = this.#folder.content.chosen?.list;
     if (!cached && !this.#debts.has(sandboxId)) return undefined;
-    // A damaged record without a cache entry, on the default network: `start` gave its address back already.
+    // A damaged record without a cache entry may be of the default network: it is paid as if it were of both.
     return {
       sandboxId,
       networkName: cached?.networkName ?? list?.name ?? '',
@@ -414,11 +476,14 @@ export class CniPodNetwork implements PodNetwork {
     const { sandboxId, networkName } = debt;
     this.#firewall.withdraw(sandboxId);
     if (debt.portPublisher === 'berth' && debt.hostPorts.length > 0) await this.#firewall.apply();
-    if (debt.config !== '') {
+    // Reservations and links of the default network are told by the sandbox's id, whoever made them.
+    const isDamaged = this.#debts.has(sandboxId) && !this.#debts.find(sandboxId);
+    if (debt.isDefault || isDamaged) await this.#bridges.disconnect(sandboxId, this.#hostLinksOf(debt));
+    if (!debt.isDefault && debt.config !== '') {
       const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
-      const result = this.#cache.find(networkName, sandboxId, debt.ifName)?.result;
       const attachment = attachmentOf(debt, netnsPath);
-      await deleteList(this.#runner, list, attachment, result, { timeoutMs: delTimeoutMs, signal });
+      const limits = { timeoutMs: delTimeoutMs, signal };
+      await deleteList(this.#runner, list, attachment, this.#resultOf(debt), limits);
     }
     this.#cache.remove(networkName, sandboxId, debt.ifName);
     this.#debts.forget(sandboxId);

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { PortMapping } from './pod-network.ts';
-import { readRecord, removeRecord, writeDurableRecord } from './record-file.ts';
+import { readRecord, removeRecord, writeDurableRecord, writeRecord } from './record-file.ts';
 
 /** Who publishes the host ports of a pod. */
 export type PortPublisher = 'plugin' | 'berth';
@@ -27,6 +27,15 @@ export interface Debt {
   readonly hostPorts: readonly PortMapping[];
   readonly portPublisher: PortPublisher;
   readonly createdAtMs: number;
+  /** How Berth attached it by itself; absent where plugins did, as an older Berth had them do for its default network. */
+  readonly native?: NativeAttachment;
+}
+
+export interface NativeAttachment {
+  /** Name of the host's end of the link. */
+  readonly hostLink: string;
+  /** The CNI result, which is known before anything is done. */
+  readonly result: unknown;
 }
 
 const suffix = '.json';
@@ -97,8 +106,16 @@ export class DebtBook {
   /**
    * Records a debt: at once for a kill of this process, and for a power loss when the promise resolves. What ADD leaves
    * on disk meanwhile is no safer than that, so ADD need not wait for it. Throws or rejects with Node's error.
+   *
+   * Of what Berth attaches by itself a power loss leaves nothing but address reservations, which are given back without
+   * their debt too: that record is as safe as they are, and nobody waits for the disk.
    */
   record(debt: Debt): Promise<void> {
+    if (debt.native) {
+      writeRecord(this.#path(debt.sandboxId), JSON.stringify(debt), 0o600);
+      this.#debts.set(debt.sandboxId, debt);
+      return Promise.resolve();
+    }
     const durable = writeDurableRecord(this.#path(debt.sandboxId), JSON.stringify(debt), 0o600);
     this.#debts.set(debt.sandboxId, debt);
     return durable;

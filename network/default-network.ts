@@ -1,21 +1,20 @@
 /**
- * Berth's own network, for a host where no CNI configuration exists: a bridge with the CNI plugins `bridge` and
- * `host-local`, IPv4 and (unless the host has it off) IPv6. Its prefixes are chosen once, clear of the host's routes, and
- * kept in a plan file; that file also tells that the bridge and its masquerade rule may be there. The plugin's own
- * `ipMasq` runs iptables several times for each pod, so one rule for the whole network, kept by the firewall, replaces it.
+ * Berth's own network, for a host where no CNI configuration exists: a bridge, IPv4 and (unless the host has it off) IPv6.
+ * Its prefixes are chosen once, clear of the host's routes, and kept in a plan file; that file also tells that the bridge
+ * and its masquerade rule may be there. Pods are connected by native/bridge-network.ts, without any program.
  *
  * Forwarding, once switched on for the pods, stays on: other software may have come to need it, and no peer takes it back.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { messageOf, RuntimeError } from '#base/errors.ts';
+import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { describeStatus, run, succeeded } from '#host/launch.ts';
 import { type Cidr, formatCidr, type IpFamily, makeCidr, overlaps, parseCidr } from './cidr.ts';
 import { type NetworkList, parseNetworkList } from './cni/config.ts';
 import { type HostRoute, listHostRoutes } from './host-routes.ts';
-import type { ProgramPaths } from './program-path.ts';
+import type { BridgeNetwork } from './native/bridge-network.ts';
+import type { BridgePlan } from './native/changes.ts';
 import { readRecord, removeRecord, writeDurableRecord } from './record-file.ts';
 
 export interface DefaultNetworkOptions {
@@ -45,7 +44,13 @@ interface Plan {
 
 const cniVersion = '1.0.0';
 const ethernetMtu = 1500;
-const removalTimeoutMs = 10_000;
+
+/** What pods are attached with. */
+export interface PreparedNetwork {
+  readonly plan: BridgePlan;
+  /** The same for the CNI plugins `bridge` and `host-local`: what a record shows, and what an older Berth can detach with. */
+  readonly list: NetworkList;
+}
 
 /** The prefixes that are tried for IPv4, in order: 10.88-10.127, then 172.20-172.31, /16 each. */
 function* ipv4Candidates(): Generator<Cidr> {
@@ -122,16 +127,16 @@ function narrowMtu(routes: readonly HostRoute[]): number | undefined {
 export class DefaultNetwork {
   readonly options: DefaultNetworkOptions;
   readonly #stateDir: string;
-  readonly #programs: ProgramPaths;
+  readonly #bridges: BridgeNetwork;
   readonly #log: Log;
   #podCidrs: readonly Cidr[] = [];
   #plan: Plan | undefined;
 
-  /** `stateDir` keeps the plan and the address reservations. Throws Node's error if the plan cannot be read. */
-  constructor(options: DefaultNetworkOptions, stateDir: string, programs: ProgramPaths, log: Log) {
+  /** `stateDir` keeps the plan. Throws Node's error if the plan cannot be read. */
+  constructor(options: DefaultNetworkOptions, stateDir: string, bridges: BridgeNetwork, log: Log) {
     this.options = options;
     this.#stateDir = stateDir;
-    this.#programs = programs;
+    this.#bridges = bridges;
     this.#log = log;
     this.#plan = this.#readPlan();
   }
@@ -195,11 +200,11 @@ export class DefaultNetwork {
   }
 
   /**
-   * Makes the host ready for pods and returns the list to attach them with. Prefixes change (to those of the
+   * Makes the host ready for pods and says how to attach them. Prefixes change (to those of the
    * configuration, of Kubernetes, or away from a new route of the host) only while `isUsed` is false. Idempotent.
    * Throws InvalidArgument, ResourceExhausted (see pickSubnet), or Node's error.
    */
-  async ensure(isUsed: boolean): Promise<NetworkList> {
+  async ensure(isUsed: boolean): Promise<PreparedNetwork> {
     const taken = takenOnHost();
     if (!this.#plan || !isUsed) {
       const wanted: Plan = {
@@ -215,7 +220,7 @@ export class DefaultNetwork {
       }
       const before = this.#plan;
       if (JSON.stringify(before) !== JSON.stringify(wanted)) {
-        if (before) await this.#removeBridge(before.bridge);
+        if (before) await this.#bridges.removeBridge(before.bridge);
         mkdirSync(this.#stateDir, { recursive: true, mode: 0o700 });
         await writeDurableRecord(this.#planPath, JSON.stringify(wanted), 0o600);
         this.#log.info({ ...wanted }, 'default network planned');
@@ -223,7 +228,9 @@ export class DefaultNetwork {
       }
     }
     this.#enableForwarding();
-    return this.#makeList(this.#plan!, narrowMtu(taken));
+    const mtu = narrowMtu(taken);
+    const plan = { bridge: this.#plan!.bridge, prefixes: this.prefixes, mtuBytes: mtu ?? ethernetMtu };
+    return { plan, list: this.#makeList(this.#plan!, mtu) };
   }
 
   #makeList(plan: Plan, mtu: number | undefined): NetworkList {
@@ -264,49 +271,11 @@ export class DefaultNetwork {
     writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
   }
 
-  /**
-   * Gives back address reservations of sandboxes that `isKnown` denies: what a power loss left between a reservation and
-   * its record. Call it only while nothing attaches. Never throws.
-   */
-  releaseOrphans(isKnown: (sandboxId: string) => boolean): void {
-    const dir = `${this.#stateDir}/ipam/${this.options.name}`;
-    let names: string[] = [];
-    try {
-      names = readdirSync(dir);
-    } catch {
-      return; // nothing was ever reserved
-    }
-    for (const name of names) {
-      if (name === 'lock' || name.startsWith('last_reserved_ip')) continue;
-      try {
-        const owner = readFileSync(`${dir}/${name}`, 'utf8').split(/\r?\n/)[0]!.trim();
-        if (owner !== '' && isKnown(owner)) continue;
-        unlinkSync(`${dir}/${name}`);
-        this.#log.info({ address: name, owner }, 'gave back an address that no sandbox owns');
-      } catch (error) {
-        this.#log.warn({ address: name }, `cannot give back an address: ${messageOf(error)}`);
-      }
-    }
-  }
-
   /** Takes the network down: bridge and plan. Only for a network without pods. Idempotent; what fails is logged and tried at the next call. */
   async retire(): Promise<void> {
     if (!this.#plan) return;
-    if (!(await this.#removeBridge(this.#plan.bridge))) return;
+    if (!(await this.#bridges.removeBridge(this.#plan.bridge))) return;
     removeRecord(this.#planPath);
     this.#plan = undefined;
-  }
-
-  async #removeBridge(bridge: string): Promise<boolean> {
-    if (readRecord(`/sys/class/net/${bridge}/ifindex`) === undefined) return true;
-    const path = this.#programs.find('ip');
-    if (path === undefined) {
-      this.#log.warn({ bridge }, 'the program ip (package iproute2) is missing: the unused bridge stays');
-      return false;
-    }
-    const result = await run({ path, args: ['link', 'delete', 'dev', bridge], timeoutMs: removalTimeoutMs });
-    if (succeeded(result.status) || readRecord(`/sys/class/net/${bridge}/ifindex`) === undefined) return true;
-    this.#log.warn({ bridge }, `the unused bridge stays: ${describeStatus(result.status)}: ${result.stderr}`);
-    return false;
   }
 }

@@ -55,7 +55,7 @@ export interface PodNetwork {
    * stays a debt. A sandbox that owes a detach is detached first. Cancelling stops the plugin at work and undoes.
    * Throws Unavailable (no configuration, plugin says try again), Internal (plugin failed), FailedPrecondition (plugin or
    * program missing, configuration refused by the plugin, host port held by another sandbox), InvalidArgument (bandwidth
-   * annotations, ports), Canceled, DeadlineExceeded.
+   * annotations, ports), ResourceExhausted (no address left), Canceled, DeadlineExceeded.
    */
   attach(request: PodNetworkRequest, signal?: AbortSignal): Promise<PodNetworkResult>;
   /**

@@ -14,9 +14,6 @@ const askTimeoutMs = 10_000;
 /** The kubelet asks every few seconds; plugins are asked at most this often. */
 const reuseMs = 5_000;
 
-/** The programs that the default network runs. */
-const defaultPlugins = ['bridge', 'host-local'];
-
 function failed(message: string): NetworkStatus {
   return { isReady: false, reason: notReady, message };
 }
@@ -48,8 +45,6 @@ export class Readiness {
     }
     if (hasCandidates) return failed(`no valid CNI configuration in ${confDir}: ${lastError}`);
     if (!hasDefaultNetwork) return failed(`no CNI configuration in ${confDir}`);
-    const missing = this.#findMissing(defaultPlugins);
-    if (missing) return missing;
     if (!firewall.isAvailable) {
       return failed('the default network needs the program nft; install the package nftables');
     }
