@@ -38,7 +38,9 @@ export async function chooseHost(endpoint: string | undefined, workDir: string):
   if (endpoint !== undefined) return foreignHost(endpoint.replace(/^unix:\/\//, ''));
   if (await canConnect(defaults.socket))
     return privateHost(workDir, `in folders of its own, because a daemon answers on ${defaults.socket}`);
-  const obstacle = [defaults.configFile, defaults.rootDir].find((path) => existsSync(path));
+  // A bridge without its daemon's default folders belongs to a berthd that runs elsewhere: two must not share addresses.
+  const bridge = `/sys/class/net/${defaults.bridge}`;
+  const obstacle = [defaults.configFile, defaults.rootDir, bridge].find((path) => existsSync(path));
   return obstacle === undefined
     ? await defaultHost()
     : privateHost(workDir, `in folders of its own, because ${obstacle} is there already`);
@@ -51,7 +53,6 @@ function foreignHost(socket: string): DemoHost {
 async function defaultHost(): Promise<DemoHost> {
   const { socket, rootDir, stateDir, logDir, cacheDir, bridge, table } = defaults;
   const ownDirs = [stateDir, rootDir, logDir, cacheDir].filter((path) => !existsSync(path));
-  const hadBridge = existsSync(`/sys/class/net/${bridge}`);
   const hadTable = await hasTable(table);
   return {
     socket,
@@ -61,8 +62,7 @@ async function defaultHost(): Promise<DemoHost> {
     reason: 'on its embedded defaults, with no configuration file and no flags',
     isBerth: true,
     async restore() {
-      if (!hadBridge && existsSync(`/sys/class/net/${bridge}`))
-        await runCommand('ip', ['link', 'delete', bridge]);
+      if (existsSync(`/sys/class/net/${bridge}`)) await runCommand('ip', ['link', 'delete', bridge]);
       if (!hadTable && (await hasTable(table))) await runCommand('nft', ['delete', 'table', 'inet', table]);
       for (const dir of ownDirs) await removeDir(dir);
     },
