@@ -48,7 +48,8 @@ async function leadLives(bed: FaultBed, prefix: string, pods: number, parallel: 
       const index = next;
       next += 1;
       try {
-        failures += await leadOneLife(bed, `${prefix}${index}`, index);
+        const met = await leadOneLife(bed, `${prefix}${index}`, index);
+        failures += met;
       } catch (error) {
         problems.push(error instanceof Error ? error.message : String(error));
         console.log(`FAILED ${problems.at(-1)}`);
