@@ -108,6 +108,7 @@ export class BehaviourBed {
         netns_dir: join(this.dir, 'netns'),
       },
       images: { registry_config_dirs: [join(this.dir, 'hosts')] },
+      nri: { socket_path: join(this.dir, 'nri.sock') },
     };
     for (const [table, keys] of Object.entries(more)) own[table] = { ...own[table], ...keys };
     // Every value here is written alike in JSON and TOML.

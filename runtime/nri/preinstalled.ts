@@ -9,8 +9,8 @@ import { defaultPath, describeStatus, type Launched, launch } from '#host/launch
 import { socketPair } from '#host/socket-pair.ts';
 import type { PluginIdentity } from './plugin.ts';
 
-/** How long a plugin that was told to end may take to do so. */
-const endMs = 1000;
+/** How long a plugin may take to end when its connection did, and again when it was asked to. */
+const patienceMs = 500;
 
 export interface InstalledPlugin {
   readonly path: string;
@@ -93,9 +93,12 @@ export function startPlugin({ path, identity }: InstalledPlugin, log: Log): Runn
   return { socket: ours, ended: child.exited.then(() => {}) };
 }
 
+/** It ends by itself when its connection does; one that does not is asked to, then killed. */
 async function endChild(child: Launched): Promise<void> {
-  child.kill(osConstants.signals.SIGTERM);
-  const timer = setTimeout(() => child.kill(osConstants.signals.SIGKILL), endMs);
+  const { SIGTERM, SIGKILL } = osConstants.signals;
+  const timers = [SIGTERM, SIGKILL].map((signal, index) =>
+    setTimeout(() => child.kill(signal), patienceMs * (index + 1)),
+  );
   await child.exited;
-  clearTimeout(timer);
+  for (const timer of timers) clearTimeout(timer);
 }
