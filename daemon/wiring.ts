@@ -41,7 +41,7 @@ import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
 import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase } from '#state/database.ts';
-import type { Config } from './config/options.ts';
+import { type Config, defaultSignaturePolicy } from './config/options.ts';
 import { version } from './version.ts';
 
 export interface Services {
@@ -107,6 +107,10 @@ function openImages(
         windowMs: images.pullWindowMs,
       },
       userAgent: `berth/${version()}`,
+    },
+    policy: {
+      path: images.signaturePolicy,
+      mayBeMissing: images.signaturePolicy === defaultSignaturePolicy,
     },
     limits: {
       ...defaultUnpackLimits,

@@ -35,6 +35,8 @@ export interface Descriptor {
   readonly sizeBytes: number;
   /** Other places to fetch a foreign layer from. */
   readonly urls: readonly string[];
+  /** Left out where there are none. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface Platform {
@@ -83,7 +85,16 @@ function parseDescriptor(value: unknown, subject: string): Descriptor {
   if (typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
     throw malformed(subject, `blob ${digest} has no proper size`);
   const urls = Array.isArray(value.urls) ? value.urls.filter((url) => typeof url === 'string') : [];
-  return { mediaType: text(value.mediaType), digest, sizeBytes, urls };
+  const annotations = isObject(value.annotations)
+    ? Object.entries(value.annotations).filter(([, content]) => typeof content === 'string')
+    : [];
+  return {
+    mediaType: text(value.mediaType),
+    digest,
+    sizeBytes,
+    urls,
+    ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) as Record<string, string> }),
+  };
 }
 
 function parsePlatform(value: unknown): Platform | undefined {

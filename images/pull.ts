@@ -14,6 +14,8 @@ import type { Platform } from './manifest.ts';
 import { formatReference, type ImageReference, nameOf } from './reference.ts';
 import { openClient, openSource, type RegistryAccess } from './registry/open.ts';
 import { resolveImage } from './resolve-image.ts';
+import { type PolicyLocation, requirementsFor } from './signature/policy.ts';
+import { checkNotRejected, verifySignatures } from './signature/verify.ts';
 
 /** How far a pull has come. */
 export interface PullProgress {
@@ -33,6 +35,7 @@ export interface PullerOptions {
   readonly leases: Leases;
   readonly layers: LayerPuller;
   readonly access: RegistryAccess;
+  readonly policy: PolicyLocation;
   readonly platform: Platform;
   readonly layersAtOnce: number;
   readonly keepLayerBlobs: boolean;
@@ -104,7 +107,7 @@ export class ImagePuller {
     credentials: PullCredentials | undefined,
     signal: AbortSignal,
   ): Promise<Image> {
-    const { content, leases, platform, access, log, nowMs } = this.#options;
+    const { content, leases, platform, access, policy, log, nowMs } = this.#options;
     this.#lastId += 1;
     const pullId = String(this.#lastId);
     const name = formatReference(reference);
@@ -113,12 +116,16 @@ export class ImagePuller {
     const lease = leases.open();
     let client: ReturnType<typeof openClient> | undefined;
     try {
+      const requirements = requirementsFor(policy, reference);
+      checkNotRejected(requirements, reference);
       const source = await openSource(reference, credentials, access, signal);
       client = openClient(source);
       // While the registry is asked, the process that will unpack starts; an image that is here will hardly need it.
       if (!this.#options.store.find(name)) this.#options.warm();
       const asking = { client, content, lease, platform, signal };
       const resolved = await step('pull-image/resolve', () => resolveImage(reference, asking));
+      const digests = [resolved.topDigest, resolved.manifestDigest];
+      await verifySignatures(requirements, { reference, digests }, client, signal);
       const { diffIds, config } = resolved.parsed;
       const chainIds = chainIdsOf(diffIds);
       for (const chainId of chainIds) lease.hold(chainId);

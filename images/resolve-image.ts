@@ -21,6 +21,8 @@ export interface ResolvedImage {
   readonly id: ImageId;
   /** What the reference meant: the digest of a manifest or index. */
   readonly topDigest: Digest;
+  /** Of the one manifest that was chosen. */
+  readonly manifestDigest: Digest;
   readonly parsed: ParsedImageConfig;
   readonly layers: readonly Descriptor[];
   /** Bytes of manifest, config and layers. */
@@ -127,6 +129,7 @@ async function inspect(
     );
   return {
     id: config.digest as ImageId,
+    manifestDigest: blobs.at(-1)!,
     parsed,
     layers,
     sizeBytes: layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, manifestBytes + config.sizeBytes),

@@ -19,6 +19,7 @@ import type { ImageReference } from './reference.ts';
 import type { RegistryAccess } from './registry/open.ts';
 import { RegistriesConfFile } from './registry/registries-conf.ts';
 import { ShortNames } from './short-names.ts';
+import type { PolicyLocation } from './signature/policy.ts';
 import type { LayerSnapshotter } from './snapshots/snapshotter.ts';
 import type { UnpackLimits } from './unpack/layer-writer.ts';
 import type { LayerProcesses } from './worker/layer-processes.ts';
@@ -30,6 +31,8 @@ export interface LocalImageServiceOptions {
   readonly snapshotter: LayerSnapshotter;
   readonly processes: LayerProcesses;
   readonly access: RegistryAccess;
+  /** Which signatures images need (containers-policy.json(5)). */
+  readonly policy: PolicyLocation;
   readonly limits: UnpackLimits;
   readonly log: Log;
   /** Told of every pull, by the registry's name. */
@@ -99,6 +102,7 @@ export class LocalImageService implements ImageService {
         onStray: () => this.#collect(),
       }),
       access,
+      policy: options.policy,
       platform: options.platform ?? hostPlatform(process.arch),
       layersAtOnce: options.layersAtOnce ?? 3,
       keepLayerBlobs,

@@ -40,6 +40,9 @@ function option<T>(
 
 const GiB = 1024 ** 3;
 
+/** A node without this file has no policy. */
+export const defaultSignaturePolicy = '/etc/containers/policy.json';
+
 export const options = {
   daemon: {
     root_dir: option(
@@ -196,6 +199,11 @@ export const options = {
       list(path()),
       ['/etc/berth/auth.json', '/run/containers/0/auth.json', '/root/.docker/config.json'],
       "Credentials and credential helpers for registries, in the format of Docker's config.json; the first file that knows a registry wins. They may be missing. Read at every pull. What the kubelet sends with a pull comes first.",
+    ),
+    signature_policy: option(
+      path({ optional: true }),
+      defaultSignaturePolicy,
+      'Which images are trusted (containers-policy.json(5)): everything, nothing, or what sigstore keys signed. This file may be missing, another one that is named may not. Read at every pull. Empty: no policy.',
     ),
     max_parallel_downloads: option(
       integer(1, 64),

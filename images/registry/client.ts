@@ -4,7 +4,7 @@
  * but for `streamBlob`, whose bytes go to a sink that verifies them itself.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { abortError } from '#base/errors.ts';
+import { abortError, isRuntimeError } from '#base/errors.ts';
 import type { Digest } from '../contract.ts';
 import { algorithmOf, digestOf, isDigest } from '../digest.ts';
 import { acceptedManifests, type Descriptor, manifestLimitBytes } from '../manifest.ts';
@@ -97,6 +97,18 @@ export class RegistryClient {
       const manifest = await this.#getManifest(host, path, undefined, signal);
       return { digest: manifest.digest, manifest };
     });
+  }
+
+  /** The manifest that `tag` points at now; undefined if the registry says that there is none. Errors: Unknown, Canceled. */
+  async findByTag(tag: string, signal: AbortSignal): Promise<FetchedManifest | undefined> {
+    try {
+      const { digest, manifest } = await this.resolve(tag, signal);
+      return manifest ?? (await this.fetchManifest(digest, signal));
+    } catch (error) {
+      const cause = isRuntimeError(error) ? error.cause : undefined;
+      if (cause instanceof RegistryFailure && cause.status === 404) return undefined;
+      throw error;
+    }
   }
 
   /** The manifest or index with this digest, verified. Errors: Unknown, Canceled. */

@@ -74,6 +74,7 @@ export class ImageBench {
         transfer: { ...defaultTransferLimits, retryDelayMs: 10, longestDelayMs: 100, ...options.transfer },
         userAgent: 'berth-test',
       },
+      policy: { path: '', mayBeMissing: true },
       limits: defaultUnpackLimits,
       log,
       resumableBytes: 0,
