@@ -25,7 +25,7 @@ export function findLeft({ dir, name, pid }: Place): string[] {
     // Programs of the daemon that work on; it may keep a process for unpacking layers a while.
     ...listDescendants(pid).flatMap((child) => {
       const [found] = listProcessesOf(() => true).filter((process) => process.pid === child);
-      return found && !found.command.some((word) => word.includes('images/worker'))
+      return found && !found.command.some((word) => /images.worker|berthd: layers/.test(word))
         ? [`child ${found.command.join(' ').slice(0, 300)}`]
         : [];
     }),

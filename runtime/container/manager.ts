@@ -10,7 +10,7 @@ import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
-import { countOomKills, killGroup } from '#host/cgroup.ts';
+import { countOomKills, killGroup, listGroupProcesses } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus, hasUnclaimedEnd } from '#host/launch.ts';
 import { unmountAll, unmountAllAside } from '#host/mount.ts';
@@ -32,6 +32,7 @@ import { signalNumber } from '../spec/stop-signal.ts';
 import { cgroupLocation, clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { ContainerCreator, type CreatorOptions } from './create.ts';
+import { runsAmongNodeProcesses } from './exec-process.ts';
 import { execSync } from './exec-sync.ts';
 import type { ContainerRecord } from './record.ts';
 import { StopTask } from './stop-task.ts';
@@ -598,6 +599,14 @@ export class CrunContainers implements ContainerManager {
         command,
         timeoutMs,
         drainMs: this.#options.execDrainMs,
+        isDetached: runsAmongNodeProcesses(
+          record.config,
+          this.#options.sandboxes.getExact(record.sandboxId).config,
+        ),
+        listProcesses: () =>
+          record.cgroupsPath === ''
+            ? []
+            : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath)),
       },
       signal,
     );

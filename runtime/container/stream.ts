@@ -2,30 +2,30 @@
  * The process side of Exec, Attach and PortForward. Exec runs the OCI runtime directly, attach speaks to the monitor's
  * socket, port forwarding opens a socket inside the pod's network namespace. None of them starts a helper.
  */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import {
-  awaitAdopted,
-  describeStatus,
-  type ExitStatus,
-  type Launched,
-  sendSignal,
-  succeeded,
-} from '#host/launch.ts';
+import { awaitAdopted, describeStatus, type ExitStatus, sendSignal, succeeded } from '#host/launch.ts';
 import { connectInside } from '#host/netns-socket.ts';
 import { connectPacketSocket } from '#host/packet-socket.ts';
 import { findProcess, isRunning, listDescendants, type ProcessIdentity, signalProcess } from '#host/proc.ts';
 import { ConsoleSocket, type Terminal } from '#host/terminal.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { resizeTerminal } from '../monitor/control-fifo.ts';
-import { lastWords } from '../oci/errors.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { SandboxId } from '../sandbox/config.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import type { ContainerId } from './config.ts';
-import { killExec, writeExecProcess } from './exec-sync.ts';
+import {
+  describeExec,
+  type ExecProcess,
+  execWords,
+  removeExecFiles,
+  runsAmongNodeProcesses,
+  startExec,
+  writeExecFile,
+} from './exec-process.ts';
 import type { ContainerRecord } from './record.ts';
 
 const sigkill = 9;
@@ -99,12 +99,9 @@ export class ContainerStreams {
     options: OpenOptions,
   ): Promise<StreamedProcess> {
     const record = this.#running(request.containerId, 'exec');
-    const file = writeExecProcess(
-      this.#options.paths.bundle(record.id),
-      request.command,
-      request.tty,
-      options.initialSize,
-    );
+    const bundle = this.#options.paths.bundle(record.id);
+    const described = describeExec(bundle, request.command, request.tty, options.initialSize);
+    const file = writeExecFile(bundle, described);
     try {
       return request.tty
         ? await this.#execTerminal(record, file, request, options)
@@ -116,32 +113,31 @@ export class ContainerStreams {
   }
 
   #execPipes(record: ContainerRecord, file: string, request: StreamSelection): StreamedProcess {
-    const child = this.#options.handlers.get(record.handler).exec(record.id, file, {
+    const child = startExec(this.#options.handlers.get(record.handler), {
+      containerId: record.id,
+      processFile: file,
       stdin: request.stdin ? 'pipe' : 'null',
-      stdout: 'pipe',
-      stderr: 'pipe',
+      isDetached: runsAmongNodeProcesses(record.config, this.#options.getSandbox(record.sandboxId).config),
     });
     // Output that nobody asked for is read and dropped, or the command would block on it.
-    if (!request.stdout) child.stdout!.resume();
-    if (!request.stderr) child.stderr!.resume();
+    if (!request.stdout) child.stdout.resume();
+    if (!request.stderr) child.stderr.resume();
     let hasExited = false;
-    const exited = child.exited.then((status) => {
-      hasExited = true;
-      const words = runtimeWords(file);
-      removeExecFiles(file);
-      if (words !== '' && !succeeded(status))
-        throw new RuntimeError('Internal', `exec in container ${record.id}: ${words}`);
-      return { exitCode: exitCodeOf(status) };
-    });
+    const exited = child.exited
+      .finally(() => {
+        hasExited = true;
+        removeExecFiles(file);
+      })
+      .then((status) => ({ exitCode: exitCodeOf(status) }));
     exited.catch(() => {}); // the session hears of it through its own copy of the promise
     return {
       ...(child.stdin ? { stdin: child.stdin } : {}),
-      ...(request.stdout ? { stdout: child.stdout! } : {}),
-      ...(request.stderr ? { stderr: child.stderr! } : {}),
+      ...(request.stdout ? { stdout: child.stdout } : {}),
+      ...(request.stderr ? { stderr: child.stderr } : {}),
       resize: () => {},
       exited,
       detach: () => {
-        if (!hasExited) killExec(child);
+        if (!hasExited) child.kill();
         closeAll(child);
       },
     };
@@ -176,7 +172,7 @@ export class ContainerStreams {
       if (!succeeded(status))
         throw new RuntimeError(
           'Internal',
-          `exec in container ${record.id}: ${runtimeWords(file) || describeStatus(status)}`,
+          `exec in container ${record.id}: ${execWords(file) || describeStatus(status)}`,
         );
       const pid = Number(readFileSync(pidFile, 'latin1'));
       const identity = findProcess(pid);
@@ -187,7 +183,6 @@ export class ContainerStreams {
     } finally {
       console_.close();
       removeExecFiles(file);
-      rmSync(pidFile, { force: true });
     }
   }
 
@@ -279,23 +274,10 @@ export class ContainerStreams {
   }
 }
 
-function runtimeWords(file: string): string {
-  try {
-    return lastWords(readFileSync(`${file}.log`, 'utf8'));
-  } catch {
-    return ''; // nothing was logged
-  }
-}
-
-function removeExecFiles(file: string): void {
-  rmSync(file, { force: true });
-  rmSync(`${file}.log`, { force: true });
-}
-
-function closeAll(child: Launched): void {
+function closeAll(child: ExecProcess): void {
   child.stdin?.destroy();
-  child.stdout?.destroy();
-  child.stderr?.destroy();
+  child.stdout.destroy();
+  child.stderr.destroy();
 }
 
 function terminalProcess(

@@ -1,0 +1,144 @@
+/** A command in a running container as a process of the node: how it is described, started, awaited and killed. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { RuntimeError } from '#base/errors.ts';
+import { parseExactly } from '#base/exact-json.ts';
+import { awaitAdopted, type ExitStatus, type Launched, sendSignal, succeeded } from '#host/launch.ts';
+import { findProcess, isRunning, listDescendants, type ProcessIdentity } from '#host/proc.ts';
+import type { CliRuntime } from '../oci/cli-runtime.ts';
+import { lastWords } from '../oci/errors.ts';
+import type { SandboxConfig } from '../sandbox/config.ts';
+import type { OciProcess } from '../spec/oci-spec.ts';
+import type { ContainerConfig } from './config.ts';
+
+let counter = 0;
+
+/** The container's own process with another command. `size` is the terminal's, in characters. */
+export function describeExec(
+  bundle: string,
+  command: readonly string[],
+  hasTty: boolean,
+  size?: { readonly width: number; readonly height: number },
+): OciProcess {
+  const own = parseExactly(readFileSync(join(bundle, 'process.json'), 'utf8')) as OciProcess;
+  const env =
+    hasTty && !own.env.some((entry) => entry.startsWith('TERM=')) ? [...own.env, 'TERM=xterm'] : own.env;
+  return {
+    ...own,
+    args: [...command],
+    env,
+    terminal: hasTty,
+    ...(size ? { consoleSize: size } : {}),
+  };
+}
+
+/** Writes the process file that the OCI runtime reads. The caller removes it, with `removeExecFiles`. */
+export function writeExecFile(bundle: string, described: OciProcess): string {
+  counter += 1;
+  const file = join(bundle, `exec-${process.pid}-${counter}.json`);
+  writeFileSync(file, JSON.stringify(described), { mode: 0o600 });
+  return file;
+}
+
+/** Removes the process file and what the OCI runtime wrote beside it. Idempotent. */
+export function removeExecFiles(file: string): void {
+  for (const suffix of ['', '.log', '.pid']) rmSync(`${file}${suffix}`, { force: true });
+}
+
+/** What the OCI runtime said went wrong, '' for nothing. Its log file tells its own failure from the command's, which cannot write there. */
+export function execWords(file: string): string {
+  try {
+    return lastWords(readFileSync(`${file}.log`, 'utf8'));
+  } catch {
+    return ''; // nothing was logged
+  }
+}
+
+/**
+ * Whether commands of this container run in the node's PID namespace. There the OCI runtime inherits every orphan of a
+ * command that it stays with, and waits for all of them.
+ */
+export function runsAmongNodeProcesses(container: ContainerConfig, sandbox: SandboxConfig): boolean {
+  const { pid } = container.security.namespaces;
+  return pid === 'node' || (pid === 'pod' && sandbox.security.namespaces.pid === 'node');
+}
+
+export interface ExecProcess {
+  readonly stdin: Socket | undefined;
+  readonly stdout: Socket;
+  readonly stderr: Socket;
+  /** How the command ended. Rejects with Internal and the OCI runtime's words if it could not be run. */
+  readonly exited: Promise<ExitStatus>;
+  /** Kills the command with all its descendants. Idempotent. */
+  kill(): void;
+}
+
+export interface ExecRequest {
+  readonly containerId: string;
+  readonly processFile: string;
+  readonly stdin: 'null' | 'pipe';
+  /** See `runsAmongNodeProcesses`: then the OCI runtime does not stay. */
+  readonly isDetached: boolean;
+}
+
+/** Starts the command of a process file. Throws Internal if the OCI runtime cannot be started. */
+export function startExec(runtime: CliRuntime, request: ExecRequest): ExecProcess {
+  const { containerId, processFile, isDetached } = request;
+  const pidFile = `${processFile}.pid`;
+  const child = runtime.exec(
+    containerId,
+    processFile,
+    { stdin: request.stdin, stdout: 'pipe', stderr: 'pipe' },
+    isDetached ? ['--detach', '--pid-file', pidFile] : [],
+  );
+  let detached: ProcessIdentity | undefined;
+  let isKilled = false;
+  const follow = async (): Promise<ExitStatus> => {
+    const status = await child.exited;
+    if (isKilled) return status;
+    const words = succeeded(status) ? '' : execWords(processFile);
+    if (words !== '') throw new RuntimeError('Internal', `exec in container ${containerId}: ${words}`);
+    if (!isDetached || !succeeded(status)) return status;
+    const pid = Number(readFileSync(pidFile, 'latin1'));
+    detached = findProcess(pid);
+    return awaitAdopted(pid);
+  };
+  const exited = follow();
+  exited.catch(() => {}); // those who wait for it hear of it
+  return {
+    stdin: child.stdin,
+    stdout: child.stdout!,
+    stderr: child.stderr!,
+    exited,
+    kill: () => {
+      isKilled = true;
+      if (detached) {
+        if (isRunning(detached)) killTree(detached.pid, (signal) => sendSignal(detached!.pid, signal));
+      } else killExec(child);
+    },
+  };
+}
+
+/** Ends an OCI runtime that runs a command, with all its descendants. */
+function killExec(child: Launched): void {
+  killTree(child.pid, (signal) => child.kill(signal));
+}
+
+/** Kills the descendants of `pid` and then itself. */
+function killTree(pid: number, signalRoot: (signal: number) => void): void {
+  // Held still, it starts nothing behind our back.
+  signalRoot(constants.signals.SIGSTOP);
+  // Others may fork between the look and the kill: look until nothing new appears, but never for ever.
+  const killed = new Set<number>();
+  for (let round = 0; round < 10; round += 1) {
+    const fresh = listDescendants(pid).filter((descendant) => !killed.has(descendant));
+    for (const descendant of fresh) {
+      killed.add(descendant);
+      sendSignal(descendant, constants.signals.SIGKILL);
+    }
+    if (fresh.length === 0) break;
+  }
+  signalRoot(constants.signals.SIGKILL);
+}
