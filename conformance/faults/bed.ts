@@ -22,7 +22,9 @@ import type { Finding } from '#base/finding.ts';
 import { auditNode } from '#daemon/audit.ts';
 import { loadConfig } from '#daemon/config/load.ts';
 import type { Config } from '#daemon/config/options.ts';
+import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
 import { listMounts, unmountAll } from '#host/mount.ts';
+import { listDescendants, listProcessesOf } from '#host/proc.ts';
 import { CriClient, type MethodName, type ReplyOf, type RequestOf } from '../bench/client.ts';
 import { projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
@@ -218,9 +220,10 @@ export class FaultBed {
     this.#client?.close();
     await this.kill();
     await this.#registry.stop();
-    await endProcessesBelow(this.dir);
+    endProcessesBelow(this.dir);
     for (const { mountPoint } of listMounts().toReversed())
       if (mountPoint.startsWith(`${this.dir}/`)) unmountAll(mountPoint);
+    await clearGroup(detectCgroupLayout().version, this.cgroupParent);
     if (existsSync(`/sys/class/net/${this.name}`)) await runCommand('ip', ['link', 'delete', this.name]);
     if (!keep) rmSync(this.dir, { recursive: true, force: true });
   }
@@ -242,8 +245,7 @@ function isDisconnect(error: unknown): boolean {
 }
 
 /** Monitors of containers that a failed test left, and their containers with them. */
-async function endProcessesBelow(dir: string): Promise<void> {
-  const { listProcessesOf, listDescendants } = await import('#host/proc.ts');
+function endProcessesBelow(dir: string): void {
   for (const found of listProcessesOf(() => true)) {
     if (!found.command.some((word) => word.includes(`${dir}/`)) || found.pid === process.pid) continue;
     for (const pid of [found.pid, ...listDescendants(found.pid)]) {
