@@ -58,6 +58,18 @@ bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, 
 kubelet-e2e: need-root $(NODE) ## a pinned kubelet and every pod of examples/ on berthd (root; needs Go); ARGS='--only NAME'
 	$(NODE) conformance/kubelet/run.ts $(ARGS)
 
+.PHONY: sweep
+sweep: need-root $(NODE) ## fail every step and kill berthd at every step, then look what is left (root); ARGS='--shard 1/4'
+	$(NODE) conformance/faults/sweep.ts $(ARGS)
+
+.PHONY: soak
+soak: need-root $(NODE) ## pods by the hundred under random kills of berthd, counted before and after (root); ARGS='--pods 1000'
+	$(NODE) conformance/faults/soak.ts $(ARGS)
+
+.PHONY: audit
+audit: need-root $(NODE) ## compare Berth's records with this machine (root); ARGS='--config FILE'
+	@bin/berth-audit $(ARGS)
+
 .PHONY: generate
 generate: $(NODE) ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md
 	$(NODE) proto/generate.ts
