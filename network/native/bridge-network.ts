@@ -133,7 +133,7 @@ export class BridgeNetwork {
 
   /** Cuts the pod off by its host links and gives its addresses back. Idempotent. Throws Internal, Node's error. */
   async disconnect(sandboxId: string, hostLinks: readonly string[]): Promise<void> {
-    const present = hostLinks.filter((name) => findLinkIndex(name) !== 0);
+    const present = hostLinks.filter((name) => findHostLink(name) !== 0);
     if (present.length > 0) {
       try {
         await this.#change(present.map(cutLink));
@@ -160,7 +160,7 @@ export class BridgeNetwork {
       new RuntimeError('Internal', `the network of sandbox ${sandboxId} is not in order: ${problem}`, {
         cause,
       });
-    if (findLinkIndex(hostLink) === 0) throw fail(`its link ${hostLink} is gone`);
+    if (findHostLink(hostLink) === 0) throw fail(`its link ${hostLink} is gone`);
     try {
       const socket = RouteSocket.open(netnsPath);
       try {
@@ -178,7 +178,7 @@ export class BridgeNetwork {
   /** Removes a bridge without pods; false, which is logged, if it stays. Idempotent. */
   async removeBridge(bridge: string): Promise<boolean> {
     this.#bridges.delete(bridge);
-    if (findLinkIndex(bridge) === 0) return true;
+    if (findHostLink(bridge) === 0) return true;
     try {
       await this.#remove(removeLink(bridge));
       return true;
@@ -197,7 +197,7 @@ export class BridgeNetwork {
   #ensureBridge(plan: BridgePlan): Promise<Bridge> {
     return this.#lock.run('bridge', async () => {
       const known = this.#bridges.get(plan.bridge);
-      if (known && findLinkIndex(plan.bridge) === known.index) return known;
+      if (known && findHostLink(plan.bridge) === known.index) return known;
       try {
         const made = await this.#adoptBridge(plan);
         this.#bridges.set(plan.bridge, made);
@@ -258,6 +258,11 @@ export class BridgeNetwork {
     this.#removals ??= RouteSocket.open('', 'removals');
     return this.#removals.change([change]);
   }
+}
+
+/** Not by findLinkIndex, which has the kernel look for a module when there is no such link. 0 if there is none. */
+function findHostLink(name: string): number {
+  return Number(readRecord(`/sys/class/net/${name}/ifindex`) ?? 0);
 }
 
 /** IPv6 may be off for new links (a sysctl of the pod); a pod that is given an address is meant to have it. */
