@@ -1,7 +1,8 @@
 /**
  * Images: what the rest of Berth may ask of them.
  *
- * An image is one config blob, whose digest is the image ID, with the layers that it names. References (tags, digests)
+ * An image is one config blob, whose digest is the image ID, with the layers that it names. (An OCI artifact that is no
+ * container image is one manifest, whose digest is the ID, and each of its blobs a layer that holds one file.) References (tags, digests)
  * point at images. A layer is unpacked once, as a committed snapshot named by its chain ID (OCI image-spec, config.md),
  * and shared by every image whose layers begin alike. A container gets an active snapshot over the chain ID of its image:
  * a directory of its own above the shared, read-only ones. Nothing becomes visible before its digests were verified.
@@ -10,7 +11,7 @@ import type { MountSpec } from '#host/mount.ts';
 
 /** `sha256:` and 64 hexadecimal digits (or sha512). */
 export type Digest = string & { readonly brand: 'Digest' };
-/** The digest of the config blob. */
+/** The digest of the config blob; of an artifact, that of the manifest. */
 export type ImageId = Digest & { readonly of: 'image' };
 /** Names a stack of unpacked layers. */
 export type ChainId = Digest & { readonly of: 'chain' };
@@ -40,10 +41,12 @@ export interface Image {
   readonly sizeBytes: number;
   readonly isPinned: boolean;
   readonly config: ImageConfig;
-  /** The whole OCI image config as pulled, for verbose replies. */
+  /** The whole OCI image config as pulled (of an artifact, the manifest), for verbose replies. */
   readonly rawConfig: string;
-  /** The stack of all layers; undefined for an artifact or an image without layers. */
+  /** The stack of all layers; undefined for an image without layers. */
   readonly chainId: ChainId | undefined;
+  /** The media type of an OCI artifact: files to be mounted as an image volume, nothing to run. Left out for a container image. */
+  readonly artifactType?: string;
 }
 
 /** Credentials of one pull (CRI AuthConfig). */
@@ -75,7 +78,8 @@ export interface ImageService {
   find(reference: string): Image | undefined;
   /**
    * Pulls and unpacks; idempotent, and joined by callers asking for the same. Errors: InvalidArgument (reference),
-   * Unknown with the registry's words (so that the kubelet shows them; see CRI api errors), Canceled, DeadlineExceeded.
+   * Unknown with the registry's words (so that the kubelet shows them; see CRI api errors), beginning with RegistryUnavailable
+   * or SignatureValidationFailed where that is why; Canceled, DeadlineExceeded.
    */
   pull(request: PullRequest, signal: AbortSignal): Promise<Image>;
   /** Removes the image that `reference` finds, with all its references. Idempotent. Its layers stay while a container uses them. */

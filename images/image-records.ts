@@ -8,6 +8,8 @@ export interface ImageRecord {
   /** Bytes of its blobs. */
   readonly sizeBytes: number;
   readonly config: ImageConfig;
+  /** Media type of an artifact; undefined for a container image. */
+  readonly artifactType: string | undefined;
   /** Blobs that belong to it: config, manifests, indexes, and layers where those are kept. */
   readonly blobs: readonly Digest[];
 }
@@ -26,6 +28,10 @@ const schema = `
     config TEXT NOT NULL,
     blobs TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS image_artifacts (
+    image_id TEXT PRIMARY KEY,
+    artifact_type TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS image_references (
     name TEXT PRIMARY KEY,
     image_id TEXT NOT NULL
@@ -36,6 +42,8 @@ export class ImageRecords {
   readonly #database: DatabaseSync;
   readonly #putImage: StatementSync;
   readonly #putReference: StatementSync;
+  readonly #putArtifact: StatementSync;
+  readonly #deleteArtifact: StatementSync;
   readonly #deleteImage: StatementSync;
   readonly #deleteReferences: StatementSync;
 
@@ -45,12 +53,16 @@ export class ImageRecords {
     database.exec(schema);
     this.#putImage = database.prepare('INSERT OR REPLACE INTO image_images VALUES (?, ?, ?, ?, ?)');
     this.#putReference = database.prepare('INSERT OR REPLACE INTO image_references VALUES (?, ?)');
+    this.#putArtifact = database.prepare('INSERT OR REPLACE INTO image_artifacts VALUES (?, ?)');
+    this.#deleteArtifact = database.prepare('DELETE FROM image_artifacts WHERE image_id = ?');
     this.#deleteImage = database.prepare('DELETE FROM image_images WHERE id = ?');
     this.#deleteReferences = database.prepare('DELETE FROM image_references WHERE image_id = ?');
   }
 
   load(): { images: ImageRecord[]; references: ReferenceRecord[] } {
     const images = this.#database.prepare('SELECT * FROM image_images').all();
+    const artifacts = this.#database.prepare('SELECT * FROM image_artifacts').all();
+    const artifactTypes = new Map(artifacts.map((row) => [row.image_id, row.artifact_type as string]));
     const references = this.#database.prepare('SELECT * FROM image_references').all();
     return {
       images: images.map((row) => ({
@@ -58,6 +70,7 @@ export class ImageRecords {
         chainId: (row.chain_id as ChainId | null) ?? undefined,
         sizeBytes: row.size_bytes as number,
         config: JSON.parse(row.config as string) as ImageConfig,
+        artifactType: artifactTypes.get(row.id),
         blobs: JSON.parse(row.blobs as string) as Digest[],
       })),
       references: references.map((row) => ({ name: row.name as string, imageId: row.image_id as ImageId })),
@@ -77,9 +90,10 @@ export class ImageRecords {
 
   /** Stores an image and points `names` at it, all or nothing. */
   put(image: ImageRecord, names: readonly string[]): void {
-    const { id, chainId, sizeBytes, config, blobs } = image;
+    const { id, chainId, sizeBytes, config, artifactType, blobs } = image;
     this.#transaction(() => {
       this.#putImage.run(id, chainId ?? null, sizeBytes, JSON.stringify(config), JSON.stringify(blobs));
+      if (artifactType !== undefined) this.#putArtifact.run(id, artifactType);
       for (const name of names) this.#putReference.run(name, id);
     });
   }
@@ -88,6 +102,7 @@ export class ImageRecords {
   remove(id: ImageId): void {
     this.#transaction(() => {
       this.#deleteImage.run(id);
+      this.#deleteArtifact.run(id);
       this.#deleteReferences.run(id);
     });
   }

@@ -117,6 +117,7 @@ export class ImageStore {
       isPinned: this.#isPinned(names),
       config: record.config,
       chainId: record.chainId,
+      ...(record.artifactType !== undefined && { artifactType: record.artifactType }),
       get rawConfig() {
         return readConfig(id);
       },

@@ -35,6 +35,8 @@ export interface LayerStack {
   readonly layers: readonly Descriptor[];
   readonly diffIds: readonly Digest[];
   readonly chainIds: readonly ChainId[];
+  /** What the blobs are called, where they are files and not archives. */
+  readonly fileNames?: readonly string[];
   /** How many are fetched at a time. */
   readonly limiter: Limiter;
   readonly onBytes: (index: number, receivedBytes: number) => void;
@@ -129,9 +131,11 @@ export class LayerPuller {
   ) {
     const { content, processes, limits, keepLayerBlobs, resumableBytes } = this.#options;
     const blob = stack.layers[index]!;
+    const fileName = stack.fileNames?.[index];
     const layer = {
       blob,
       diffId: stack.diffIds[index]!,
+      ...(fileName !== undefined && { fileName }),
       directory: place.directory,
       impliedPath: place.impliedPath,
       limits,

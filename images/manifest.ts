@@ -53,6 +53,8 @@ export interface IndexEntry extends Descriptor {
 export interface ImageManifest {
   readonly type: 'image';
   readonly mediaType: string;
+  /** What an artifact says it is; '' where it does not. */
+  readonly artifactType: string;
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
 }
@@ -150,6 +152,7 @@ export function parseManifest(
   return {
     type: 'image',
     mediaType: declared === mediaTypes.dockerManifest ? declared : mediaTypes.ociManifest,
+    artifactType: text(value.artifactType),
     config: parseDescriptor(value.config, subject),
     layers: layers.map((layer) => parseDescriptor(layer, subject)),
   };

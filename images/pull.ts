@@ -126,7 +126,7 @@ export class ImagePuller {
       const resolved = await step('pull-image/resolve', () => resolveImage(reference, asking));
       const digests = [resolved.topDigest, resolved.manifestDigest];
       await verifySignatures(requirements, { reference, digests }, client, signal);
-      const { diffIds, config } = resolved.parsed;
+      const { diffIds, config, fileNames, artifactType } = resolved;
       const chainIds = chainIdsOf(diffIds);
       for (const chainId of chainIds) lease.hold(chainId);
       for (const { digest } of resolved.layers) lease.hold(digest);
@@ -142,6 +142,7 @@ export class ImagePuller {
           layers: resolved.layers,
           diffIds,
           chainIds,
+          ...(fileNames && { fileNames }),
           limiter: new Limiter(this.#options.layersAtOnce),
           onBytes: (index, receivedBytes) => {
             active.layers[index]!.receivedBytes = receivedBytes;
@@ -149,11 +150,19 @@ export class ImagePuller {
         },
         signal,
       );
-      const kept = this.#options.keepLayerBlobs ? resolved.layers.map(({ digest }) => digest) : [];
+      const kept =
+        this.#options.keepLayerBlobs && !fileNames ? resolved.layers.map(({ digest }) => digest) : [];
       const names = [`${nameOf(reference)}@${resolved.topDigest}`];
       if (reference.tag !== undefined) names.push(name);
       const { id, sizeBytes, blobs } = resolved;
-      const record = { id, chainId: chainIds.at(-1), sizeBytes, config, blobs: [...blobs, ...kept] };
+      const record = {
+        id,
+        chainId: chainIds.at(-1),
+        sizeBytes,
+        config,
+        artifactType,
+        blobs: [...blobs, ...kept],
+      };
       const image = await step('pull-image/record', () => this.#options.store.put(record, names));
       lease.release();
       log.info(

@@ -1,9 +1,10 @@
 /** From a reference to the one manifest and config that fit this machine, all of them verified and stored. */
 import { RuntimeError } from '#base/errors.ts';
+import { artifactFiles, fileId } from './artifact.ts';
 import type { ContentStore } from './content/content-store.ts';
-import type { Digest, ImageId } from './contract.ts';
+import type { Digest, ImageConfig, ImageId } from './contract.ts';
 import type { Lease } from './gc.ts';
-import { type ParsedImageConfig, parseImageConfig } from './image-config.ts';
+import { emptyImageConfig, parseImageConfig } from './image-config.ts';
 import {
   chooseEntries,
   type Descriptor,
@@ -23,11 +24,16 @@ export interface ResolvedImage {
   readonly topDigest: Digest;
   /** Of the one manifest that was chosen. */
   readonly manifestDigest: Digest;
-  readonly parsed: ParsedImageConfig;
+  readonly config: ImageConfig;
+  /** Of an artifact: what it is. Its layers are then files, to be kept under `fileNames`. */
+  readonly artifactType: string | undefined;
+  readonly fileNames: readonly string[] | undefined;
   readonly layers: readonly Descriptor[];
+  /** Digests of the uncompressed layers; of a file, of what it is and is called. */
+  readonly diffIds: readonly Digest[];
   /** Bytes of manifest, config and layers. */
   readonly sizeBytes: number;
-  /** Index, manifest and config. */
+  /** Index, manifest and config (of an artifact, nobody needs it). */
   readonly blobs: readonly Digest[];
 }
 
@@ -109,11 +115,7 @@ async function inspect(
 ): Promise<Found | undefined> {
   const { config, layers } = manifest;
   const name = formatReference(reference);
-  if (!isImageConfig(config.mediaType))
-    throw new RuntimeError(
-      'Unknown',
-      `${name}: an artifact of type ${config.mediaType}, not a container image`,
-    );
+  if (!isImageConfig(config.mediaType)) return inspectArtifact(manifest, manifestBytes, name, blobs);
   lease.hold(config.digest);
   let raw = content.find(config.digest);
   if (!raw) {
@@ -130,9 +132,37 @@ async function inspect(
   return {
     id: config.digest as ImageId,
     manifestDigest: blobs.at(-1)!,
-    parsed,
+    config: parsed.config,
+    artifactType: undefined,
+    fileNames: undefined,
     layers,
+    diffIds: parsed.diffIds,
     sizeBytes: layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, manifestBytes + config.sizeBytes),
     blobs: [...blobs, config.digest],
+  };
+}
+
+/**
+ * An artifact is known by the digest of its manifest: its config, an empty one more often than not, is shared by artifacts that
+ * have nothing in common.
+ */
+function inspectArtifact(
+  manifest: ImageManifest,
+  manifestBytes: number,
+  name: string,
+  blobs: readonly Digest[],
+): Found {
+  const files = artifactFiles(manifest.layers, `artifact ${name}`);
+  const manifestDigest = blobs.at(-1)!;
+  return {
+    id: manifestDigest as ImageId,
+    manifestDigest,
+    config: emptyImageConfig,
+    artifactType: manifest.artifactType || manifest.config.mediaType,
+    fileNames: files.map((file) => file.name),
+    layers: files.map(({ blob }) => blob),
+    diffIds: files.map(fileId),
+    sizeBytes: files.reduce((sum, { blob }) => sum + blob.sizeBytes, manifestBytes),
+    blobs,
   };
 }

@@ -20,20 +20,29 @@ export class RealRegistry implements ImageTarget {
   readonly host: string;
   readonly #child: ChildProcess;
   readonly #root: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  private constructor(host: string, child: ChildProcess, root: string) {
+  private constructor(host: string, child: ChildProcess, root: string, headers: Record<string, string>) {
     this.host = host;
     this.#child = child;
     this.#root = root;
+    this.#headers = headers;
   }
 
-  static async start(): Promise<RealRegistry> {
+  /** With `htpasswd`, a line of such a file (bcrypt), only for who sends this `user:password`. */
+  static async start(login?: { htpasswd: string; userPassword: string }): Promise<RealRegistry> {
     const root = mkdtempSync(join(tmpdir(), 'registry-'));
     const host = `127.0.0.1:${await freePort()}`;
     const config = join(root, 'config.yml');
+    const auth =
+      login === undefined ? '' : `auth: {htpasswd: {realm: test, path: ${join(root, 'htpasswd')}}}\n`;
+    if (login) writeFileSync(join(root, 'htpasswd'), `${login.htpasswd}\n`);
+    const headers: Record<string, string> = login
+      ? { Authorization: `Basic ${Buffer.from(login.userPassword).toString('base64')}` }
+      : {};
     writeFileSync(
       config,
-      `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/data}}\nhttp: {addr: "${host}"}\n`,
+      `${auth}version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${root}/data}}\nhttp: {addr: "${host}"}\n`,
     );
     const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] });
     let words = '';
@@ -44,23 +53,26 @@ export class RealRegistry implements ImageTarget {
     for (;;) {
       if (child.exitCode !== null || Date.now() > deadlineMs)
         throw new Error(`docker-registry does not start: ${words}`);
-      const isUp = await fetch(`http://${host}/v2/`).then(
+      const isUp = await fetch(`http://${host}/v2/`, { headers }).then(
         (response) => response.ok,
         () => false,
       );
-      if (isUp) return new RealRegistry(host, child, root);
+      if (isUp) return new RealRegistry(host, child, root, headers);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
   async putBlob(name: string, content: Buffer): Promise<void> {
-    const start = await fetch(`http://${this.host}/v2/${name}/blobs/uploads/`, { method: 'POST' });
+    const start = await fetch(`http://${this.host}/v2/${name}/blobs/uploads/`, {
+      method: 'POST',
+      headers: this.#headers,
+    });
     const location = new URL(start.headers.get('location')!, `http://${this.host}`);
     location.searchParams.set('digest', digestOf(content));
     const put = await fetch(location, {
       method: 'PUT',
       body: new Uint8Array(content),
-      headers: { 'Content-Type': 'application/octet-stream' },
+      headers: { ...this.#headers, 'Content-Type': 'application/octet-stream' },
     });
     if (put.status !== 201) throw new Error(`pushing a blob: ${put.status} ${await put.text()}`);
   }
@@ -69,7 +81,7 @@ export class RealRegistry implements ImageTarget {
     const put = await fetch(`http://${this.host}/v2/${name}/manifests/${reference}`, {
       method: 'PUT',
       body: new Uint8Array(body),
-      headers: { 'Content-Type': mediaType },
+      headers: { ...this.#headers, 'Content-Type': mediaType },
     });
     if (put.status !== 201) throw new Error(`pushing a manifest: ${put.status} ${await put.text()}`);
   }

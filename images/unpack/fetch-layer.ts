@@ -5,12 +5,15 @@ import { Ingest } from '../content/content-store.ts';
 import type { Digest } from '../contract.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import { fetchFile } from './fetch-file.ts';
 import { LayerPipeline, type PipelineResult } from './layer-pipeline.ts';
 import type { UnpackedTree, UnpackLimits } from './layer-writer.ts';
 
 export interface LayerRequest {
   readonly blob: Descriptor;
   readonly diffId: Digest;
+  /** The blob is no archive but a file, to be kept under this name. */
+  readonly fileName?: string;
   /** Made anew here; nobody else uses it. */
   readonly directory: string;
   /** Where to leave the list of implied directories; a hostile layer has too many for a message. */
@@ -43,6 +46,8 @@ export async function fetchLayer(
   onBytes: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<FetchedLayer> {
+  const { fileName } = request;
+  if (fileName !== undefined) return fetchFile(client, { ...request, fileName }, onBytes, signal);
   const excluded = new Set<string>();
   let mismatch: RuntimeError | undefined;
   try {

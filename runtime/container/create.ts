@@ -114,6 +114,11 @@ export class ContainerCreator {
   #findImage(config: ContainerConfig): Image {
     const image = this.#options.images.find(config.image.image);
     if (!image) throw new RuntimeError('NotFound', `image ${config.image.image} is not here; pull it first`);
+    if (image.artifactType !== undefined)
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `image ${config.image.image} is an artifact of type ${image.artifactType}, with nothing in it to run; it can be mounted as an image volume`,
+      );
     return image;
   }
 
