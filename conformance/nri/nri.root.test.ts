@@ -86,6 +86,7 @@ describe.skipIf(!hasGo)('a plugin', () => {
     await bed.call('StopPodSandbox', { pod_sandbox_id: pod.id });
     await bed.call('StopPodSandbox', { pod_sandbox_id: pod.id });
     await bed.removePod(pod);
+    await plugin.next('RemovePodSandbox');
     expect(plugin.names.slice(2)).toStrictEqual([
       'RunPodSandbox',
       'CreateContainer',
@@ -196,7 +197,7 @@ describe.skipIf(!hasGo)('an installed plugin', () => {
       'before CONTAINER_RUNNING',
     ]);
     // The one before has ended with its daemon.
-    expect(events().filter(({ event }) => event === 'closed')).toHaveLength(1);
+    await expect.poll(() => events().filter(({ event }) => event === 'closed')).toHaveLength(1);
     await bed.removePod(pod);
     // The look at what is left would find its process.
     await bed.endDaemon('SIGTERM');

@@ -498,12 +498,14 @@ describe.skipIf(!hasGo)('a plugin that comes late', () => {
     const second = node.create(nri, pod, 'second', pause.promise);
     pause.resolve();
     await Promise.all([first, second]);
-    await nri.during(async () => {});
-    await node.create(nri, pod, 'third');
     const { more } = await plugin.next('Synchronize');
+    await nri.during(async () => {}); // behind its joining
+    await node.create(nri, pod, 'third');
     const found: string[] = more.containers.map((entry: string) => entry.split(' ')[0]);
     const heard = (name: string) =>
       plugin.events.filter(({ event }) => event === name).map(({ container }) => container.name);
+    // What it prints comes a little after what it answers.
+    await expect.poll(() => heard('PostCreateContainer')).toContain('third');
     expect([...found, ...heard('CreateContainer')]).toStrictEqual(['first', 'second', 'third']);
     expect(heard('PostCreateContainer')).toStrictEqual(heard('CreateContainer'));
   });

@@ -28,6 +28,9 @@ const nriVersion = 'v0.12.5';
 /** Leaves room in a message of 4 MiB for the envelope. */
 const synchronizeBytes = 3 << 20;
 
+/** How long the reason why a plugin is turned away may take to reach it. */
+const lastWordsMs = 100;
+
 export interface PluginIdentity {
   /** Two digits. */
   readonly index: string;
@@ -278,8 +281,8 @@ export class Plugin {
 
   #reject(problem: string): Error {
     const error = new Error(problem);
-    // After the answer has been written, for rejection ends the connection.
-    setImmediate(() => this.#registration.reject(error));
+    // It ends the connection, and with that NRI's Go mux may drop an answer that has come but was not read yet.
+    setTimeout(() => this.#registration.reject(error), lastWordsMs);
     return error;
   }
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -47,6 +48,9 @@ type plugin struct {
 	stub      stub.Stub
 	lock      sync.Mutex
 	out       *os.File
+	// Whether the runtime has taken it in.
+	isConfigured atomic.Bool
+	ending       sync.Once
 }
 
 type line struct {
@@ -127,6 +131,7 @@ func updatesOf(raw []json.RawMessage, container *api.Container) []*api.Container
 }
 
 func (p *plugin) Configure(_ context.Context, config, name, version string) (api.EventMask, error) {
+	p.isConfigured.Store(true)
 	if err := p.adopt(config); err != nil {
 		return 0, err
 	}
@@ -225,6 +230,14 @@ func (p *plugin) ValidateContainerAdjustment(_ context.Context, request *api.Val
 	return nil
 }
 
+// end ends the process when the connection has ended, whoever sees that first.
+func (p *plugin) end() {
+	p.ending.Do(func() {
+		p.print("closed", nil, nil, nil)
+		os.Exit(0)
+	})
+}
+
 // obey takes orders until standard input ends: `update JSON` calls UpdateContainers.
 func (p *plugin) obey() {
 	scanner := bufio.NewScanner(os.Stdin)
@@ -259,8 +272,9 @@ func main() {
 		return
 	}
 	options := []stub.Option{stub.WithOnClose(func() {
-		p.print("closed", nil, nil, nil)
-		os.Exit(0)
+		if p.isConfigured.Load() { // otherwise what Run returns says more
+			p.end()
+		}
 	})}
 	if *socket != "" {
 		options = append(options, stub.WithSocketPath(*socket), stub.WithPluginName(*name), stub.WithPluginIdx(*index))
@@ -274,6 +288,9 @@ func main() {
 	var err error
 	if p.stub, err = stub.New(p, options...); err == nil {
 		err = p.stub.Run(context.Background())
+	}
+	if p.isConfigured.Load() {
+		p.end()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
