@@ -8,75 +8,82 @@ SHELL := /bin/bash
 NODE := node_modules/.bin/node
 VITEST := $(NODE) node_modules/vitest/vitest.mjs run
 
-# Lockfile and nothing else decides what is installed. To follow a changed lock file: npm ci.
+# The lock file alone decides what is installed.
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 $(NODE):
-	npm ci --no-audit --no-fund --loglevel=error
+	$(NPM_CI)
+
+.PHONY: installed
+installed: $(NODE)
+	@$(NODE) conformance/lock-file.ts --installed || $(NPM_CI)
 
 .PHONY: help
 help: ## show this list
 	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: demo
-demo: need-root $(NODE) ## watch a pod live and die through the CRI socket (root; installs what is missing)
+demo: need-root installed ## watch a pod live and die through the CRI socket (root; installs what is missing)
 	@$(NODE) demo/run.ts
 
 .PHONY: run
-run: need-root $(NODE) ## berthd in the foreground; ARGS='--log-level debug' adds flags (root)
+run: need-root installed ## berthd in the foreground; ARGS='--log-level debug' adds flags (root)
 	@exec bin/berthd $(ARGS)
 
 .PHONY: test
-test: need-root $(NODE) ## every test, unit and root, after installing what they need (root)
+test: need-root installed ## every test, unit and root, after installing what they need (root)
 	$(NODE) conformance/setup.ts
 	$(VITEST) $(ARGS)
 
 .PHONY: unit
-unit: $(NODE) ## the tests that need no privileges
+unit: installed ## the tests that need no privileges
 	$(VITEST) --project unit $(ARGS)
 
 .PHONY: check
-check: $(NODE) ## types, lint, import directions, generated files up to date
+check: installed ## types, lint, import directions, generated files up to date
 	$(NODE) node_modules/typescript/bin/tsc --noEmit -p tsconfig.json
 	node_modules/.bin/biome check --error-on-warnings .
 	$(NODE) conformance/imports.ts
 	$(NODE) proto/generate.ts --check
 	$(NODE) proto/verify-upstream.ts
 	$(NODE) daemon/config/generate.ts --check
+	$(NODE) conformance/lock-file.ts --check
 
 .PHONY: conformance
-conformance: need-root $(NODE) ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
+conformance: need-root installed ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
 	$(NODE) conformance/critest/run.ts $(ARGS)
 
 .PHONY: crictl
-crictl: need-root $(NODE) ## every verb of the pinned crictl against berthd, by SPDY and WebSocket (root; needs Go)
+crictl: need-root installed ## every verb of the pinned crictl against berthd, by SPDY and WebSocket (root; needs Go)
 	$(NODE) conformance/crictl/run.ts $(ARGS)
 
 .PHONY: bench
-bench: need-root $(NODE) ## the same load on berthd and on Debian's containerd, in one run (root)
+bench: need-root installed ## the same load on berthd and on Debian's containerd, in one run (root)
 	$(NODE) conformance/bench/run.ts $(ARGS)
 
 .PHONY: kubelet-e2e
-kubelet-e2e: need-root $(NODE) ## a pinned kubelet and every pod of examples/ on berthd (root; needs Go); ARGS='--only NAME'
+kubelet-e2e: need-root installed ## a pinned kubelet and every pod of examples/ on berthd (root; needs Go); ARGS='--only NAME'
 	$(NODE) conformance/kubelet/run.ts $(ARGS)
 
 .PHONY: sweep
-sweep: need-root $(NODE) ## fail every step and kill berthd at every step, then look what is left (root); ARGS='--shard 1/4'
+sweep: need-root installed ## fail every step and kill berthd at every step, then look what is left (root); ARGS='--shard 1/4'
 	$(NODE) conformance/faults/sweep.ts $(ARGS)
 
 .PHONY: soak
-soak: need-root $(NODE) ## pods by the hundred under random kills of berthd, counted before and after (root); ARGS='--pods 1000'
+soak: need-root installed ## pods by the hundred under random kills of berthd, counted before and after (root); ARGS='--pods 1000'
 	$(NODE) conformance/faults/soak.ts $(ARGS)
 
 .PHONY: audit
-audit: need-root $(NODE) ## compare Berth's records with this machine (root); ARGS='--config FILE'
+audit: need-root installed ## compare Berth's records with this machine (root); ARGS='--config FILE'
 	@bin/berth-audit $(ARGS)
 
 .PHONY: generate
-generate: $(NODE) ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md
+generate: installed ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md
 	$(NODE) proto/generate.ts
 	$(NODE) daemon/config/generate.ts
+	$(NODE) conformance/lock-file.ts
 
 .PHONY: golden
-golden: $(NODE) ## rewrite the golden files of the tests; review their diff
+golden: installed ## rewrite the golden files of the tests; review their diff
 	GOLDEN=1 $(VITEST) --project unit runtime/spec
 
 .PHONY: need-root
