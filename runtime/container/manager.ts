@@ -220,8 +220,11 @@ export class CrunContainers implements ContainerManager {
   async #startCreated(record: ContainerRecord): Promise<void> {
     const { hooks, handlers, announcer } = this.#options;
     const { id } = record;
+    let startedAtNs = 0n;
     try {
       await hooks.startContainer(record);
+      // Before, not after: the process may have ended when the OCI runtime comes back.
+      startedAtNs = nowNs();
       await step('start-container/oci-start', () => handlers.get(record.handler).start(id));
     } catch (error) {
       this.#recordExit(id, {
@@ -233,7 +236,7 @@ export class CrunContainers implements ContainerManager {
       throw error;
     }
     const running = await step('start-container/record-running', () =>
-      this.#containers.update(id, { state: 'running', startedAtNs: nowNs() }),
+      this.#containers.update(id, { state: 'running', startedAtNs }),
     );
     announcer.announce('started', id, record.sandboxId);
     await hooks.containerStarted(running);
@@ -440,7 +443,8 @@ export class CrunContainers implements ContainerManager {
       ...record,
       state: 'exited',
       exitCode: exit.exitCode,
-      finishedAtNs: exit.atNs,
+      // The time of a file lags behind the clock by some milliseconds.
+      finishedAtNs: exit.atNs > record.startedAtNs ? exit.atNs : record.startedAtNs + 1n,
       reason: exit.reason,
       message: exit.message,
     });
@@ -574,7 +578,11 @@ export class CrunContainers implements ContainerManager {
         `container ${record.id} is ${record.state}; only a running one has a log to reopen`,
       );
     if (record.logPath === '') return;
-    await reopenLog(this.#options.paths.bundle(record.id), record.logPath, reopenTimeoutMs, signal);
+    // One after the other: the monitor takes several lines that it reads at once for one, and inodes come again.
+    await this.#lock.run(`log ${record.id}`, async () => {
+      throwIfAborted(signal, `reopening the log of container ${record.id}`);
+      await reopenLog(this.#options.paths.bundle(record.id), record.logPath, reopenTimeoutMs, signal);
+    });
   }
 
   async execSync(
