@@ -47,6 +47,11 @@ export function writeBerthConfig(paths: ServerPaths): string {
       cni_cache_dir: join(paths.dir, 'cni'),
     },
     images: { registry_config_dirs: [paths.registryHostsDir] },
+    nri: {
+      socket_path: join(paths.dir, 'nri.sock'),
+      plugin_dir: join(paths.dir, 'nri', 'plugins'),
+      config_dir: join(paths.dir, 'nri', 'conf.d'),
+    },
     ...(paths.newerCrun === undefined
       ? {}
       : {
