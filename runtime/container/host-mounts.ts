@@ -1,6 +1,6 @@
 /** Requested mounts against the host: sources followed and made, propagation possible. CRI Mount; mount_namespaces(7). */
 import { lstatSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import { coveringMount, listMounts, type MountInfo } from '#host/mount.ts';
 import { isGivenToPrivileged } from '../spec/devices.ts';
@@ -129,7 +129,7 @@ export function resolveDevices(requested: readonly RequestedDevice[]): HostDevic
       return [device];
     }
     return [...devicesBelow(request.hostPath)].flatMap(
-      (path) => deviceAt(path, target + path.slice(request.hostPath.length), request.permissions) ?? [],
+      (path) => deviceAt(path, join(target, relative(request.hostPath, path)), request.permissions) ?? [],
     );
   });
 }

@@ -1,10 +1,11 @@
 /** Anonymous volumes: paths that an image declares (OCI image-spec config.md, `Volumes`) and the request does not mount over. */
 import { chmodSync, chownSync, mkdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import { run, succeeded } from '#host/launch.ts';
 import { withDirectoryInRoot } from '#host/rooted.ts';
 import type { ResolvedMount } from '../spec/inputs.ts';
+import { cleanPath } from '../spec/mounts.ts';
 
 /**
  * Makes a folder for each volume path that no requested mount covers, with the content, owner and mode that the image has
@@ -18,10 +19,8 @@ export async function makeVolumes(
   owner: { readonly uid: number; readonly gid: number },
   signal: AbortSignal,
 ): Promise<ResolvedMount[]> {
-  const taken = new Set(requested.map((mount) => normalize(mount.containerPath)));
-  const wanted = volumePaths
-    .map((path) => normalize(join('/', path)))
-    .filter((path) => !taken.has(path) && path !== '/');
+  const taken = new Set(requested.map((mount) => cleanPath(mount.containerPath)));
+  const wanted = volumePaths.map(cleanPath).filter((path) => !taken.has(path) && path !== '/');
   const mounts: ResolvedMount[] = [];
   for (const [index, path] of [...new Set(wanted)].entries()) {
     const volume = join(directory, String(index));
