@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheDir, projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
@@ -118,6 +118,11 @@ export class Bed {
     ])
       mkdirSync(join(dir, name), { recursive: true, mode: 0o755 });
     await runCommand('mount', ['-t', 'tmpfs', '-o', 'mode=711', 'tmpfs', join(dir, 'run')]);
+    // Images have a disk of their own, which can be filled without harm to anybody else.
+    await runCommand('truncate', ['-s', '1G', join(dir, 'disk')]);
+    await runCommand('mkfs.ext4', ['-q', '-m', '0', join(dir, 'disk')]);
+    mkdirSync(join(dir, 'berth'));
+    await runCommand('mount', ['-o', 'loop', join(dir, 'disk'), join(dir, 'berth')]);
     // A real node's root is a shared mount; this machine's may not be.
     await runCommand('mount', ['--bind', join(dir, 'host'), join(dir, 'host')]);
     await runCommand('mount', ['--make-shared', join(dir, 'host')]);
@@ -142,7 +147,7 @@ export class Bed {
       team,
       privateRegistry,
       cgroup: makeNodeCgroup(`/berth-e2e-${process.pid}`),
-      network: makeTestNetwork(dir, { bridge: 'berthkube0', subnet: '10.214.0.0/16' }),
+      network: makeTestNetwork(dir, { bridge: `bk${process.pid}`, subnet: findFreeSubnet() }),
       certificates: await makeCertificates(join(dir, 'pki')),
       port: await findFreePort(),
     });
@@ -150,6 +155,11 @@ export class Bed {
 
   get paths() {
     return kubeletPaths(this.dir);
+  }
+
+  /** The node's own address, whichever interface has it. */
+  get address(): string {
+    return findNodeAddress();
   }
 
   /** Where the host folder of the examples is on this machine. */
@@ -252,7 +262,7 @@ export class Bed {
     this.cgroup.killAll();
     // Interfaces go with their namespaces, which the mounts below hold.
     const { processes, mounts } = findLeftovers(this.dir, this.network.bridge);
-    const kept = new Set([join(this.dir, 'run'), join(this.dir, 'host')]);
+    const kept = new Set(['run', 'host', 'berth'].map((name) => join(this.dir, name)));
     await removeLeftovers({ processes, bridgePorts: [], mounts: mounts.filter((path) => !kept.has(path)) });
     await this.network.remove();
     await until('every process is gone', 10_000, () => this.cgroup.remove());
@@ -299,6 +309,7 @@ export class Bed {
     const own = new Set([
       join(this.dir, 'run'),
       join(this.dir, 'run/b/namespaces'),
+      join(this.dir, 'berth'),
       join(this.dir, 'host'),
       this.paths.root,
     ]);
@@ -331,6 +342,11 @@ export class Bed {
         cni_cache_dir: `${dir}/cni/cache`,
         netns_dir: `${dir}/run/netns`,
       },
+      nri: {
+        socket_path: `${dir}/run/nri.sock`,
+        plugin_dir: `${dir}/nri/plugins`,
+        config_dir: `${dir}/nri/conf.d`,
+      },
       images: { registry_config_dirs: [`${dir}/hosts`] },
     };
     // Every value here is written alike in JSON and TOML.
@@ -362,6 +378,24 @@ function readKernelSettings(): Map<string, string> {
     (name) => `/proc/sys/${name}`,
   );
   return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
+}
+
+/** The first address of the interface of the default route; the loopback address on a machine without one. */
+function findNodeAddress(): string {
+  const [, ...rows] = readFileSync('/proc/net/route', 'latin1').split('\n');
+  const name = rows.find((row) => row.split('\t')[1] === '00000000')?.split('\t')[0] ?? 'lo';
+  return networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')?.address ?? '127.0.0.1';
+}
+
+/** A subnet that no interface and no other test on this machine uses. */
+function findFreeSubnet(): string {
+  const routes = readFileSync('/proc/net/route', 'latin1');
+  for (let second = 231; second < 255; second++) {
+    // Addresses are there in the machine's byte order, as hexadecimal digits.
+    const mark = `${second.toString(16)}0A\t`.toUpperCase();
+    if (!routes.includes(mark)) return `10.${second}.0.0/16`;
+  }
+  throw new Error('10.231.0.0/16 to 10.254.0.0/16 are all in use');
 }
 
 function findFreePort(): Promise<number> {

