@@ -165,7 +165,8 @@ function adjustMounts(spec: OciSpec, changes: readonly MountInit[]): OciMount[] 
       destination,
       ...(type ? { type } : {}),
       ...(source ? { source } : {}),
-      options: [...(options ?? [])],
+      // Not an option of mounts but a wish that NRI knows; without SELinux there is nothing to it.
+      options: (options ?? []).filter((option) => option !== 'relabel'),
     },
   ]);
   const mounts = applyMarked(spec.mounts, ({ destination }) => destination, { removed, set: new Map(added) });

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Gate } from './gate.ts';
 
 /** Work that ends when it is told to. */
@@ -35,4 +35,36 @@ it('opens again after work that failed', async () => {
   await expect(gate.alone(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
   await expect(gate.share(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
   await expect(gate.alone(async () => 1)).resolves.toBe(1);
+});
+
+it('does not keep everybody out while somebody cannot leave', async () => {
+  vi.useFakeTimers();
+  try {
+    const gate = new Gate();
+    const order: string[] = [];
+    const stuck = work('stuck', order);
+    const inside = gate.share(stuck.run);
+    const alone = gate.alone(async () => order.push('alone'));
+    const other = gate.share(async () => order.push('other'));
+    await vi.advanceTimersByTimeAsync(1999);
+    expect(order).toStrictEqual(['stuck begins']);
+    await vi.advanceTimersByTimeAsync(2);
+    await other;
+    expect(order).toStrictEqual(['stuck begins', 'other']);
+    stuck.end();
+    await inside;
+    await vi.advanceTimersByTimeAsync(500);
+    await alone;
+    expect(order).toStrictEqual(['stuck begins', 'other', 'stuck ends', 'alone']);
+    const unwanted = gate.share(() => new Promise(() => {}));
+    const given = gate.alone(
+      async () => 1,
+      () => false,
+    );
+    await vi.advanceTimersByTimeAsync(3000);
+    await expect(given).resolves.toBeUndefined();
+    void unwanted;
+  } finally {
+    vi.useRealTimers();
+  }
 });

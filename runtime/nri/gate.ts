@@ -1,11 +1,17 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 interface Waiter {
   readonly isAlone: boolean;
   readonly enter: () => void;
 }
 
+/** How long others wait behind one that wants to be alone, and how long it then steps aside for them. */
+const patienceMs = 2000;
+const asideMs = 500;
+
 /**
  * Lets many work side by side, or one alone. Who asks to be alone waits for those inside, and those who come later wait
- * for it: first come, first served. Entries must not nest.
+ * for it, but not for long: one that cannot leave must not keep all others out. Entries must not nest.
  */
 export class Gate {
   #sharers = 0;
@@ -14,7 +20,8 @@ export class Gate {
 
   /** Runs `work` beside others. If nobody is or wants to be alone, it begins before this returns. */
   async share<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#isAlone || this.#waiting.length > 0) await this.#wait(false);
+    if (this.#isAlone || this.#waiting.length > 0)
+      await new Promise<void>((enter) => this.#waiting.push({ isAlone: false, enter }));
     else this.#sharers += 1;
     try {
       return await work();
@@ -24,10 +31,12 @@ export class Gate {
     }
   }
 
-  /** Runs `work` while nobody else is inside. */
-  async alone<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#isAlone || this.#sharers > 0 || this.#waiting.length > 0) await this.#wait(true);
-    else this.#isAlone = true;
+  /** Runs `work` while nobody else is inside. Gives up, returning undefined, when it is not wanted any more. */
+  async alone<T>(work: () => Promise<T>, isWanted: () => boolean = () => true): Promise<T | undefined> {
+    while (!(await this.#enterAlone())) {
+      await delay(asideMs);
+      if (!isWanted()) return undefined;
+    }
     try {
       return await work();
     } finally {
@@ -36,8 +45,27 @@ export class Gate {
     }
   }
 
-  #wait(isAlone: boolean): Promise<void> {
-    return new Promise((enter) => this.#waiting.push({ isAlone, enter }));
+  /** False if those inside have not left in time. */
+  async #enterAlone(): Promise<boolean> {
+    if (!this.#isAlone && this.#sharers === 0 && this.#waiting.length === 0) {
+      this.#isAlone = true;
+      return true;
+    }
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        isAlone: true,
+        enter: () => {
+          clearTimeout(timer);
+          resolve(true);
+        },
+      };
+      const timer = setTimeout(() => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiter);
+        this.#admit();
+        resolve(false);
+      }, patienceMs);
+      this.#waiting.push(waiter);
+    });
   }
 
   /** Counts those who may enter at once, so that none slips in between. */

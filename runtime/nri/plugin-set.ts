@@ -96,7 +96,8 @@ export class PluginSet {
   /** The second half: synchronizes plugins one after the other, in order, while nothing changes. */
   async join(plugins: readonly Plugin[]): Promise<void> {
     const { log } = this.#options;
-    await this.#gate.alone(async () => {
+    const wanted: { update: ContainerUpdate; plugin: string }[] = [];
+    const synchronize = async (): Promise<void> => {
       const { pods, containers } = await this.#describeAll();
       for (const plugin of plugins.toSorted((a, b) => a.index.localeCompare(b.index))) {
         try {
@@ -108,12 +109,15 @@ export class PluginSet {
             { plugin: plugin.name, pods: pods.length, containers: containers.length },
             'NRI plugin takes part',
           );
-          for (const update of updates) await this.#update(update, plugin.name);
+          wanted.push(...updates.map((update) => ({ update, plugin: plugin.name })));
         } catch (error) {
           log.error({ plugin: plugin.name, err: error }, messageOf(error));
         }
       }
-    });
+    };
+    await this.#gate.alone(synchronize, () => plugins.some((plugin) => !plugin.isClosed));
+    // Others need not wait for this.
+    for (const { update, plugin } of wanted) await this.#update(update, plugin);
   }
 
   async #describeAll(): Promise<{ pods: PodSandboxInit[]; containers: ContainerInit[] }> {
