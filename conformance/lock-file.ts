@@ -20,6 +20,7 @@ interface LockedPackage {
   dev?: boolean;
   os?: string[];
   cpu?: string[];
+  libc?: string[];
   engines?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
 }
@@ -71,10 +72,16 @@ function describeAbsent(name: string, version: string, isDev: boolean): LockedPa
   };
 }
 
+/** Whether an optional package is the native part of a tool for this system. */
+function isBuildForUs({ os, cpu, libc }: LockedPackage): boolean {
+  const isGlibc = libc === undefined || libc.includes('glibc');
+  return os?.includes('linux') === true && cpu?.includes(process.arch) === true && isGlibc;
+}
+
 /** Packages that are not installed, or in another version. npm keeps a list of what it installed in node_modules. */
 function listOutdated(locked: LockFile, installed: LockFile): string[] {
   return Object.entries(locked.packages)
-    .filter(([path, { optional }]) => path !== '' && optional !== true)
+    .filter(([path, entry]) => path !== '' && (entry.optional !== true || isBuildForUs(entry)))
     .filter(([path, { version }]) => installed.packages[path]?.version !== version)
     .map(([path]) => path);
 }
