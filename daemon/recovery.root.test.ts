@@ -116,6 +116,31 @@ test('container and monitor both gone: exited with 255 and a reason', async () =
   await end(walk);
 });
 
+test('a start that was under way when the daemon died is found to have succeeded; no second container is made', async () => {
+  writeFileSync(bed.faultFile, 'start-container/oci-start:after=kill');
+  const walk = new PodWalk(bed, { name: 'midway' });
+  await walk.run();
+  await walk.start(loop);
+  expect(walk.failures).toHaveLength(1);
+  const { containers } = await bed.call('ListContainers', {});
+  expect(containers).toMatchObject([{ state: 1, metadata: { attempt: 0 } }]);
+  expect((await statusOf(walk.containerId)).started_at).toBeGreaterThan(0n);
+  await end(walk);
+});
+
+test('a command of ExecSync does not outlive the daemon that lost its client', async () => {
+  const walk = await newPod();
+  const call = bed.call('ExecSync', { container_id: walk.containerId, cmd: ['sleep', '4321'], timeout: 0n });
+  call.catch(() => {});
+  const commands = () =>
+    listProcessesOf((path) => path === 'sleep').filter(({ command }) => command[1] === '4321');
+  await expect.poll(commands).toHaveLength(1);
+  await bed.kill();
+  await bed.start();
+  await expect.poll(commands).toEqual([]);
+  await end(walk);
+});
+
 test('a sandbox whose init died is not ready, before and after a restart', async () => {
   const state = async (walk: PodWalk) => {
     const { items } = await bed.call('ListPodSandbox', {});
