@@ -2,7 +2,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import {
   chmodSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -137,11 +136,15 @@ describe('credentials', () => {
         return true;
       }
       for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-        const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '';
-        if (Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) !== process.pid) continue;
-        looks.push(
-          readFileSync(`/proc/${pid}/environ`, 'utf8') + readFileSync(`/proc/${pid}/cmdline`, 'utf8'),
-        );
+        try {
+          const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+          if (Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) !== process.pid) continue;
+          looks.push(
+            readFileSync(`/proc/${pid}/environ`, 'utf8') + readFileSync(`/proc/${pid}/cmdline`, 'utf8'),
+          );
+        } catch {
+          // It ended while it was looked at.
+        }
       }
       // A layer that cannot be had, so that the pull fails and says so in the log.
       if (!request.url!.includes('/blobs/')) return false;

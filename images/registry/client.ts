@@ -264,9 +264,8 @@ export class RegistryClient {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
-    // A name of its own says already whose image it is.
-    const isAskedByDomain = host.isMirror && host.repository === undefined;
-    const namespace = isAskedByDomain ? `?ns=${encodeURIComponent(this.#options.domain)}` : '';
+    const original = host.isMirror ? (host.namespace ?? this.#options.domain) : '';
+    const namespace = original === '' ? '' : `?ns=${encodeURIComponent(original)}`;
     const repository = host.repository ?? this.#options.repository;
     const url = `${host.origin}${host.path}/${repository}/${path}${namespace}`;
     for (let attempt = 0; ; attempt += 1) {

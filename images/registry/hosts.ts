@@ -36,6 +36,8 @@ export interface RegistryHost {
   readonly dialTimeoutMs: number | undefined;
   /** The repository's name at this host, where it is another than in the reference. */
   readonly repository?: string;
+  /** The registry that a mirror is told by `?ns=`, where it is another than in the reference; '' for none. */
+  readonly namespace?: string;
   /** Plain HTTP, asked only if the host before it, the same over TLS, gives no answer. */
   readonly isFallback?: boolean;
 }

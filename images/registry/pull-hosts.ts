@@ -62,6 +62,8 @@ function hostsAt(
     ...one,
     // The secret of a request is for the registry that the reference names, wherever its images come from.
     isMirror: one.isMirror || one.name !== ownName,
+    // A place of registries.conf knows by the name alone whose image it is; a mirror of that place does not.
+    namespace: one.isMirror ? host : '',
     // Docker Hub's own images have a folder that people do not write.
     repository: host === 'docker.io' && !path.includes('/') ? `library/${path}` : path,
   }));

@@ -134,7 +134,7 @@ blocked = true
     expect(conf.load().rules.size).toBe(0);
     writeFileSync(
       file,
-      'unqualified-search-registries = ["a.example"]\n[aliases]\nx = "a.example/x"\ny = "a/y"',
+      'unqualified-search-registries = ["a.example"]\n[aliases]\nx = "a.example/x"\ny = "a.b/y"',
     );
     expect(conf.load().searchRegistries).toEqual(['a.example']);
     writeFileSync(
@@ -143,7 +143,7 @@ blocked = true
     );
     writeFileSync(join(`${file}.d`, 'ignored.txt'), 'no toml');
     expect(conf.load()).toMatchObject({ searchRegistries: ['b.example'], shortNameMode: 'enforcing' });
-    expect([...conf.load().aliases]).toEqual([['y', 'a/y']]);
+    expect([...conf.load().aliases]).toEqual([['y', 'a.b/y']]);
     rmSync(file);
     expect(conf.load().aliases.size).toBe(0);
   });
@@ -156,6 +156,8 @@ blocked = true
     ['[[registry]]\nlocation = "x.example/a:tag"', /tag or digest/],
     ['[[registry]]\nlocation = "x.example"\nblocked = "yes"', /blocked must be true or false/],
     ['[[registry]]\nlocation = "x.example"\nmirror = [{ insecure = true }]', /no location/],
+    ['unqualified-search-registries = ["mirror"]', /"mirror" names no registry/],
+    ['[aliases]\nx = "team/x"', /"team\/x" names no registry/],
     ['short-name-mode = "guess"', /one of enforcing, permissive, disabled/],
   ])('says what is wrong in %j', (toml, text) => {
     writeFileSync(file, toml);

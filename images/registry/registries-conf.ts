@@ -164,9 +164,12 @@ export function mergeRegistriesConf(base: RegistriesConf, toml: string, file: st
     else if (full.includes('/')) aliases.set(name, full);
     else throw refuse(file, `alias ${name}: ${JSON.stringify(full)} names no registry and repository`);
   }
+  const searched = search?.map((item) => placeOf(item, file, 'unqualified-search-registries'));
+  for (const name of [...(searched ?? []), ...aliases.values()])
+    if (!/^([^/]*[.:]|localhost(\/|$))/.test(name))
+      throw refuse(file, `${JSON.stringify(name)} names no registry: a host has a dot or a port`);
   return {
-    searchRegistries:
-      search?.map((item) => placeOf(item, file, 'unqualified-search-registries')) ?? base.searchRegistries,
+    searchRegistries: searched ?? base.searchRegistries,
     shortNameMode:
       mode === undefined || mode === ''
         ? base.shortNameMode
