@@ -46,7 +46,6 @@ export function writeBerthConfig(paths: ServerPaths): string {
       cni_plugin_dirs: [cniPluginDir],
       cni_cache_dir: join(paths.dir, 'cni'),
     },
-    nri: { socket_path: join(paths.dir, 'nri.sock') },
     images: { registry_config_dirs: [paths.registryHostsDir] },
     nri: {
       socket_path: join(paths.dir, 'nri.sock'),
