@@ -27,6 +27,8 @@ export const conformancePackages = [
   'runc',
   'criu',
   'util-linux',
+  'procps',
+  'conntrack',
   'gcc',
   'libc6-dev',
   'make',
