@@ -55,6 +55,8 @@ cni_config_dir = "${dir}/net.d"
 cni_cache_dir = "${dir}/cni"
 netns_dir = "${dir}/netns"
 default_network = false
+[nri]
+socket_path = "${dir}/nri.sock"
 ${more}`;
   writeFileSync(path, text);
   return path;
