@@ -48,6 +48,8 @@ shutdown_grace_ms = 500
 socket = "${dir}/berth.sock"
 [metrics]
 address = "127.0.0.1:0"
+[nri]
+socket_path = "${dir}/nri.sock"
 [log]
 level = "${level}"
 [network]
@@ -55,8 +57,6 @@ cni_config_dir = "${dir}/net.d"
 cni_cache_dir = "${dir}/cni"
 netns_dir = "${dir}/netns"
 default_network = false
-[nri]
-socket_path = "${dir}/nri.sock"
 ${more}`;
   writeFileSync(path, text);
   return path;
