@@ -70,24 +70,23 @@ function hierarchies(): string[] {
     : list(cgroupRoot).map((hierarchy) => join(cgroupRoot, hierarchy));
 }
 
-/** Groups below the pods' parent; the parent itself is the client's. */
+/** Groups of containers below the pods' parent; those of pods are the client's. */
 function cgroupsOf(name: string): string[] {
   return hierarchies().flatMap((hierarchy) =>
-    list(join(hierarchy, name), true).map((group) => join(hierarchy, name, group)),
+    list(join(hierarchy, name), true)
+      .filter((group) => /^[0-9a-f]{64}$/.test(group))
+      .map((group) => join(hierarchy, name, group)),
   );
 }
 
 function removeTree(directory: string): void {
   for (const group of list(directory, true)) removeTree(join(directory, group));
   if (!existsSync(directory)) return;
-  for (const file of ['cgroup.procs'])
-    if (existsSync(join(directory, file))) {
-      try {
-        rmdirSync(directory);
-      } catch {
-        // Something lives in it still, which the test has complained of.
-      }
-    }
+  try {
+    rmdirSync(directory);
+  } catch {
+    // Something lives in it still, which the test has complained of.
+  }
 }
 
 function list(directory: string, onlyFolders = false): string[] {

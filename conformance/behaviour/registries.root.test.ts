@@ -91,7 +91,9 @@ test('what is blocked, untrusted or not there says so in words that the kubelet 
   });
   await expect(pull(`${registry.host}/untrusted/app`)).rejects.toMatchObject({
     code: 'UNKNOWN',
-    message: expect.stringMatching(/^PullImage: 2 UNKNOWN: SignatureValidationFailed: image .*policy rejects it/),
+    message: expect.stringMatching(
+      /^PullImage: 2 UNKNOWN: SignatureValidationFailed: image .*policy rejects it/,
+    ),
   });
   await expect(pull('127.0.0.1:1/app')).rejects.toMatchObject({
     code: 'UNKNOWN',
