@@ -6,7 +6,7 @@ import { runCommand } from './command.ts';
 import { findLeftovers, formatLeftovers, removeLeftovers } from './critest/leftovers.ts';
 import { type Server, type ServerKind, startServer } from './critest/server.ts';
 import { type FixtureRegistry, serveFixtures } from './fixtures/store.ts';
-import { makeTestNetwork, type TestNetwork, type TestNetworkOptions } from './network.ts';
+import { makeTestNetwork, type TestNetwork } from './network.ts';
 import {
   conformancePackages,
   demoPackages,
@@ -68,7 +68,7 @@ export interface ServerBed {
   close(): Promise<string[]>;
 }
 
-export interface ServerBedOptions extends TestNetworkOptions {
+export interface ServerBedOptions {
   readonly outDir: string;
   /** What containerd runs containers with. */
   readonly ociRuntime?: string;
@@ -78,10 +78,10 @@ export interface ServerBedOptions extends TestNetworkOptions {
 export async function openServer(
   kind: ServerKind,
   { tools, workDir, registry }: Ground,
-  { outDir, ociRuntime = 'runc', ...networkOptions }: ServerBedOptions,
+  { outDir, ociRuntime = 'runc' }: ServerBedOptions,
 ): Promise<ServerBed> {
   mkdirSync(outDir, { recursive: true });
-  const network = makeTestNetwork(workDir, networkOptions);
+  const network = makeTestNetwork(workDir);
   const newerCrun = kind === 'berth' ? await findNewerCrun() : undefined;
   const paths = {
     dir: workDir,

@@ -25,7 +25,7 @@ let bed: DaemonBed;
 let scene: Scene;
 
 beforeAll(async () => {
-  bed = await openDaemonBed({ bridge: 'berthbad0', subnet: '10.216.0.0/16' });
+  bed = await openDaemonBed();
   const { client, dir } = bed;
   await client.call('PullImage', { image: { image: testImage } });
   const { pod_sandbox_id: sandboxId } = await client.call('RunPodSandbox', {

@@ -15,7 +15,7 @@ let bed: DaemonBed;
 const answered = new Set<RpcName>();
 
 beforeAll(async () => {
-  bed = await openDaemonBed({ bridge: 'berthall0', subnet: '10.217.0.0/16' });
+  bed = await openDaemonBed();
 });
 
 afterAll(async () => {
@@ -44,7 +44,7 @@ test('the node and its images', async () => {
   ]);
   expect(runtime_handlers.map(({ name }) => name)).toEqual(expect.arrayContaining(['', 'crun', 'runc']));
   expect([0, 1]).toContain((await call('RuntimeConfig', {})).linux?.cgroup_driver);
-  await call('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: '10.217.0.0/24' } } });
+  await call('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: '10.244.3.0/24' } } });
 
   const { image_ref: id } = await call('PullImage', { image: { image: testImage } });
   const { images } = await call('ListImages', {});
@@ -66,7 +66,7 @@ test('a pod from beginning to end', async () => {
     config: { metadata: { name: 'all', uid: 'all', namespace: 'all' }, log_directory: join(dir, 'logs') },
   });
   const { status: sandbox } = await call('PodSandboxStatus', { pod_sandbox_id: pod });
-  expect(sandbox?.network?.ip).toMatch(/^10\.217\./);
+  expect(sandbox?.network?.ip).toMatch(/^10\.218\./);
   const { items } = await call('ListPodSandbox', { filter: { id: pod.slice(0, 8) } });
   expect(items.map(({ id }) => id)).toEqual([pod]);
   const streamed = await collect('StreamPodSandboxes', {});

@@ -19,9 +19,6 @@ import { checkCheckpoint, checkEvents, checkExecSync, checkStreams, listen } fro
 import { transports, VerbTable } from './verb-table.ts';
 import type { Walk } from './walk.ts';
 
-/** A network of its own, so that it can run beside the conformance suite. */
-const network = { bridge: 'berthctl0', subnet: '10.215.0.0/16' } as const;
-
 async function walkThrough(walk: Walk): Promise<void> {
   const events = listen(walk.crictl);
   try {
@@ -60,7 +57,7 @@ async function main(): Promise<void> {
   const table = new VerbTable();
   let isGood = false;
   try {
-    const bed = await openServer('berth', ground, { outDir, ...network });
+    const bed = await openServer('berth', ground, { outDir });
     try {
       const dir = join(ground.workDir, 'walk');
       mkdirSync(dir);

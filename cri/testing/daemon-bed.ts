@@ -27,8 +27,8 @@ export interface DaemonBed {
   close(): Promise<string[]>;
 }
 
-/** `bridge` and `subnet` must be a test's own. */
-export async function openDaemonBed(options: { bridge: string; subnet: string }): Promise<DaemonBed> {
+/** Starts all of it; rejects when the daemon does not come up. */
+export async function openDaemonBed(): Promise<DaemonBed> {
   const dir = mkdtempSync(join(tmpdir(), 'berth-bed-'));
   const registry = await startRegistry({
     dataDir: join(dir, 'registry'),
@@ -38,7 +38,7 @@ export async function openDaemonBed(options: { bridge: string; subnet: string })
   await pushCatalogue(registry.host, images);
   const registryHostsDir = join(dir, 'hosts');
   writeMirrorHosts(registryHostsDir, listRegistries(images), registry.host);
-  const network = makeTestNetwork(dir, options);
+  const network = makeTestNetwork(dir);
   mkdirSync(join(dir, 'logs'));
   const paths = { dir, cniConfDir: network.confDir, registryHostsDir };
   const server = await startServer('berth', paths, '').catch(async (error: unknown) => {
