@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import pino from 'pino';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { isRuntimeError } from '#base/errors.ts';
 import type { ContainerId } from '#runtime/container/config.ts';
 import type { SandboxId } from '#runtime/sandbox/config.ts';
@@ -14,6 +14,9 @@ import { headerBlock, SpdyClient, synStream } from './testing/spdy-client.ts';
 import { upgrade } from './testing/upgrade.ts';
 import { WebSocketClient } from './testing/websocket-client.ts';
 import { opcode } from './websocket-frames.ts';
+
+// Hundreds of sessions and megabytes take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const containerId = 'c1' as ContainerId;
 const sandboxId = 's1' as SandboxId;
