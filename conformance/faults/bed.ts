@@ -39,6 +39,9 @@ export const otherImageName = 'docker.io/library/other:latest';
 
 const startTimeoutMs = 60_000;
 
+/** `cni`: a bridge by the CNI plugins; `native`: the network that Berth brings where there is no CNI configuration. */
+export type BedNetwork = 'cni' | 'native';
+
 /** A call that failed because the daemon died under it. */
 export class DaemonDied extends Error {}
 
@@ -51,6 +54,10 @@ export class FaultBed {
   readonly faultFile: string;
   readonly logFile: string;
   readonly cgroupParent: string;
+  /** The device that pods are plugged into. */
+  readonly bridge: string;
+  /** Where addresses are reserved, a file each. */
+  readonly addressDir: string;
   readonly #registry: Registry;
   #child: ChildProcess | undefined;
   #client: CriClient | undefined;
@@ -59,8 +66,10 @@ export class FaultBed {
   /** Starts of the daemon, and how long each took until it answered, ms. */
   readonly startsMs: number[] = [];
 
-  private constructor(dir: string, name: string, registry: Registry) {
+  private constructor(dir: string, name: string, network: BedNetwork, registry: Registry) {
     this.dir = dir;
+    this.bridge = network === 'cni' ? name : 'berth0';
+    this.addressDir = network === 'cni' ? join(dir, 'ipam', name) : join(dir, 'lib/network/ipam/berth');
     this.name = name;
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
@@ -68,12 +77,12 @@ export class FaultBed {
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
     writeFileSync(this.configFile, configText(dir));
-    writeNetwork(join(dir, 'net.d'), dir, name);
+    if (network === 'cni') writeNetwork(join(dir, 'net.d'), dir, name);
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
   }
 
   /** Makes the folder, the network's configuration and the registry. Starts no daemon. */
-  static async prepare(): Promise<FaultBed> {
+  static async prepare(network: BedNetwork = 'cni'): Promise<FaultBed> {
     const dir = mkdtempSync(join(tmpdir(), 'bf-'));
     const registry = await startRegistry({ dataDir: join(dir, 'registry') });
     const base = makeBusyboxLayer(readFileSync('/bin/busybox'), await listApplets('/bin/busybox'));
@@ -91,14 +100,11 @@ export class FaultBed {
       makeImage({ layers: [base, entry('two', 'two'), entry('three', 'three')], config }),
     );
     writeMirrorHosts(join(dir, 'certs.d'), ['docker.io'], registry.host);
-    return new FaultBed(
-      dir,
-      `bf${dir
-        .slice(-6)
-        .toLowerCase()
-        .replace(/[^a-z0-9]/g, '')}`,
-      registry,
-    );
+    const name = `bf${dir
+      .slice(-6)
+      .toLowerCase()
+      .replace(/[^a-z0-9]/g, '')}`;
+    return new FaultBed(dir, name, network, registry);
   }
 
   get pid(): number {
@@ -224,7 +230,7 @@ export class FaultBed {
     for (const { mountPoint } of listMounts().toReversed())
       if (mountPoint.startsWith(`${this.dir}/`)) unmountAll(mountPoint);
     await clearGroup(detectCgroupLayout().version, this.cgroupParent);
-    if (existsSync(`/sys/class/net/${this.name}`)) await runCommand('ip', ['link', 'delete', this.name]);
+    if (existsSync(`/sys/class/net/${this.bridge}`)) await runCommand('ip', ['link', 'delete', this.bridge]);
     if (!keep) rmSync(this.dir, { recursive: true, force: true });
   }
 }

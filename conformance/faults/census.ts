@@ -45,8 +45,8 @@ export function takeCensus(bed: FaultBed): Census {
     descriptors: count(`/proc/${bed.pid}/fd`),
     mounts: listMounts().filter(({ mountPoint }) => mountPoint.startsWith(`${bed.dir}/`)).length,
     'network namespaces': count(bed.config.network.netnsDir, (name) => name.startsWith('berth-')),
-    interfaces: count(`/sys/class/net/${bed.name}/brif`),
-    addresses: count(join(bed.dir, 'ipam', bed.name), (name) => /^[\d.]+$/.test(name)),
+    interfaces: count(`/sys/class/net/${bed.bridge}/brif`),
+    addresses: count(bed.addressDir, (name) => /^[\d.]+$/.test(name)),
     processes: listProcessesOf(() => true).filter(
       ({ pid, command }) => pid !== bed.pid && command.some((word) => word.startsWith(`${bed.dir}/run/`)),
     ).length,

@@ -1,0 +1,33 @@
+/**
+ * A network and a mount table of the test's own: it is started again below `unshare`. So its bridge, addresses and packet rules
+ * meet no others, and mounts that a failed run left are gone with it.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+const mark = 'BERTH_FAULTS_ISOLATED';
+
+// sysfs shows the interfaces of the network namespace that it was mounted in; the cgroups below it are kept.
+const script = `set -e
+ip link set lo up
+mount --rbind /sys/fs/cgroup /mnt
+mount -t sysfs sysfs /sys
+mount --rbind /mnt /sys/fs/cgroup
+umount -l /mnt
+exec "$@"`;
+
+/** True inside. Outside it runs this program again inside, passes its exit status on, and returns false. */
+export async function isIsolated(): Promise<boolean> {
+  if (process.env[mark] !== undefined) return true;
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const child = spawn(
+    'unshare',
+    ['--net', '--mount', '--propagation', 'private', 'sh', '-c', script, 'isolate', ...command],
+    { stdio: 'inherit', env: { ...process.env, [mark]: '1' } },
+  );
+  // A signal from the terminal reaches both; the one inside cleans up.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  process.exitCode = code ?? 1;
+  return false;
+}
