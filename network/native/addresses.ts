@@ -65,13 +65,20 @@ export class AddressBook {
       value = value < first - 1n || value >= last ? first : value + 1n;
       const address = formatAddress({ family: prefix.family, value });
       if (this.#owners.has(address) || !this.#make(address, text)) continue;
-      writeFileSync(`${this.#dir}/${lastPrefix}${index}`, address, { mode: 0o600 });
+      this.#keepLast(index, address);
       return address;
     }
     throw new RuntimeError(
       'ResourceExhausted',
       `the default network has no free address in ${formatCidr(prefix)}; remove pods or configure a larger prefix`,
     );
+  }
+
+  /** As a new file: what is cut short and written again, ext4 sends to the disk at once. Lost, it costs only the order. */
+  #keepLast(index: number, address: string): void {
+    const path = `${this.#dir}/${lastPrefix}${index}`;
+    removeRecord(path);
+    writeFileSync(path, address, { mode: 0o600, flag: 'wx' });
   }
 
   #make(address: string, text: string): boolean {
