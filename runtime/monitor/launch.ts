@@ -10,7 +10,7 @@ import { awaitAdopted, type ExitStatus, type Launched, launch, sendSignal } from
 import { close, pipe } from '#host/libc.ts';
 import { findProcess, listDescendants, type ProcessIdentity } from '#host/proc.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
-import { kindOfFailure, lastWords } from '../oci/errors.ts';
+import { kindOfFailure, lastWords, withAdvice } from '../oci/errors.ts';
 import { findMonitor } from './end-monitor.ts';
 
 export interface MonitorRequest {
@@ -169,7 +169,7 @@ export async function createMonitored(
       const words = lastWords(parsed?.message ?? '') || Buffer.concat(stderrChunks).toString().trim();
       throw new RuntimeError(
         kindOfFailure(words),
-        `${request.runtime.name} create of container ${request.containerId}: ${words || 'no answer from conmon'}`,
+        `${request.runtime.name} create of container ${request.containerId}: ${withAdvice(words) || 'no answer from conmon'}`,
         {
           details: { message: parsed?.message },
         },

@@ -15,8 +15,19 @@ export function lastWords(stderr: string): string {
   return last.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z: /, '');
 }
 
+/** crun: "create keyring `x`: Disk quota exceeded"; runc: "unable to create session key: disk quota exceeded". */
+const keyQuota = /(keyring|session key).*quota exceeded/i;
+
+/** The same words, with the next step where the runtime does not say it: a container's keyring counts against no disk. */
+export function withAdvice(words: string): string {
+  return keyQuota.test(words)
+    ? `${words}: the kernel's quota of keys is used up, raise kernel.keys.root_maxkeys and kernel.keys.root_maxbytes`
+    : words;
+}
+
 /** Whose mistake a failure to create is: that of a request which names a program that the image lacks, or somebody else's. */
-export function kindOfFailure(words: string): 'InvalidArgument' | 'Internal' {
+export function kindOfFailure(words: string): 'InvalidArgument' | 'ResourceExhausted' | 'Internal' {
+  if (keyQuota.test(words)) return 'ResourceExhausted';
   // crun: "executable file `x` not found in $PATH: No such file or directory", "open executable: Permission denied";
   // runc: `exec: "x": executable file not found in $PATH`, `exec: "x": permission denied`.
   return /executable file|open executable|exec: "/.test(words) ? 'InvalidArgument' : 'Internal';
