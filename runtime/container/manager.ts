@@ -1,6 +1,7 @@
 /**
  * The lifecycle of containers: one lock per container for what changes its state, none for reads; stop and exec run
- * beside them. See `record.ts` for the states, `create.ts` for the steps of create.
+ * beside them. See `record.ts` for the states, `create.ts` for the steps of create, `exits.ts` for how containers end.
+ * Longer than most files: it is the contract's calls, one after the other, and what they share is already elsewhere.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -10,19 +11,16 @@ import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
-import { countOomKills, killGroup, listGroupProcesses } from '#host/cgroup.ts';
+import { killGroup, listGroupProcesses } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
-import { awaitAdopted, type ExitStatus, hasUnclaimedEnd } from '#host/launch.ts';
-import { unmountAll, unmountAllAside } from '#host/mount.ts';
-import { isRunning, parentOf, signalProcess } from '#host/proc.ts';
-import { watchProcess } from '#host/process-watch.ts';
+import { unmountAllAside } from '#host/mount.ts';
+import { isRunning, signalProcess } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
 import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
 import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
-import type { ExitFile } from '../monitor/exit-files.ts';
 import type { RecordStore } from '../record-store.ts';
 import { isSameRequest } from '../same-request.ts';
 import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
@@ -34,27 +32,19 @@ import type { ContainerConfig, ContainerId } from './config.ts';
 import { ContainerCreator, type CreatorOptions } from './create.ts';
 import { runsAmongNodeProcesses } from './exec-process.ts';
 import { execSync } from './exec-sync.ts';
+import { ContainerExits } from './exits.ts';
 import type { ContainerRecord } from './record.ts';
 import { StopTask } from './stop-task.ts';
 import { removeVolumes } from './volumes.ts';
 
 const sigkill = 9;
-const exitLostCode = 255;
 const startFailedCode = 128;
 const reopenTimeoutMs = 10_000;
-const exitRetryMs = 1000;
-/** How long a monitor may take to write the exit code of a container that is gone. */
-const monitorPatienceMs = 5000;
 
 export interface ManagerOptions extends CreatorOptions {
   readonly sandboxes: RecordStore<SandboxRecord>;
   readonly announcer: Announcer;
   readonly execDrainMs: number;
-}
-
-interface ExitWatch {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
 }
 
 export class CrunContainers implements ContainerManager {
@@ -67,26 +57,19 @@ export class CrunContainers implements ContainerManager {
   /** Creations under way, by sandbox: a sandbox that goes waits for them. */
   readonly #creating = new Map<SandboxId, Set<Promise<unknown>>>();
   readonly #stops = new Map<ContainerId, StopTask>();
-  readonly #exitWatches = new Map<ContainerId, ExitWatch>();
-  /** Exited containers of which the OCI runtime and the mount table hold nothing any more. */
-  readonly #released = new Set<ContainerId>();
-  /** Containers whose process is gone while the monitor lives: it is given some time to tell of the exit. */
-  readonly #awaitingMonitor = new Set<ContainerId>();
-  /** What is given back after an exit (runtime state, cgroup, mount), under way; remove waits for it. */
-  readonly #releases = new Map<ContainerId, Promise<void>>();
-  /** Exits that the hooks are being told of; stop and remove wait for it. */
-  readonly #stopNotices = new Map<ContainerId, Promise<void>>();
+  readonly #exits: ContainerExits;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
     this.#containers = options.containers;
     this.#creator = new ContainerCreator(options);
     this.#log = options.log;
+    this.#exits = new ContainerExits({ ...options, lock: this.#lock });
   }
 
   /** Begins to hear of exits. Call once, after recovery has adopted the records. */
   watchExits(): void {
-    this.#options.exits.watch((exit) => this.#onExitFile(exit));
+    this.#exits.watch();
   }
 
   get(id: string): ContainerRecord {
@@ -108,8 +91,7 @@ export class CrunContainers implements ContainerManager {
 
   /** Settles when the container's exit is recorded; at once for one that has exited or is gone. */
   whenExited(id: ContainerId): Promise<void> {
-    const record = this.#containers.findExact(id);
-    return record && record.state !== 'exited' ? this.#exitWatch(id).promise : Promise.resolve();
+    return this.#exits.whenExited(id);
   }
 
   isImageInUse(id: ImageId): boolean {
@@ -188,10 +170,10 @@ export class CrunContainers implements ContainerManager {
         `container ${config.metadata.name} is privileged but sandbox ${sandboxId} is not`,
       );
     const { record, monitorExited } = await this.#creator.create(id, sandbox, config, signal);
-    this.#watchMonitor(record.id, monitorExited);
+    this.#exits.watchMonitor(record.id, monitorExited);
     this.#options.announcer.announce('created', id, sandboxId);
     const early = this.#options.exits.find(id);
-    if (early) this.#onExitFile(early);
+    if (early) this.#exits.onExitFile(early);
     return id;
   }
 
@@ -227,7 +209,7 @@ export class CrunContainers implements ContainerManager {
       startedAtNs = nowNs();
       await step('start-container/oci-start', () => handlers.get(record.handler).start(id));
     } catch (error) {
-      this.#recordExit(id, {
+      this.#exits.recordExit(id, {
         exitCode: startFailedCode,
         atNs: nowNs(),
         reason: 'StartError',
@@ -258,27 +240,27 @@ export class CrunContainers implements ContainerManager {
 
   async #end(record: ContainerRecord, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const { id } = record;
-    if (!record.process || !isRunning(record.process)) this.#exitGone(id);
+    if (!record.process || !isRunning(record.process)) this.#exits.exitGone(id);
     // What was found out just now is over already: nothing would tell of it again.
     if (this.#containers.findExact(id)?.state === 'exited') {
-      await this.#stopNotices.get(id);
+      await this.#exits.whenNoticed(id);
       return;
     }
     let task = this.#stops.get(id);
     if (!task) {
-      const exited = this.#exitWatch(id).promise;
+      const exited = this.#exits.whenExited(id);
       task = new StopTask({
         terminate: () =>
           step('stop-container/signal', () => this.#signal(id, signalNumber(record.stopSignal))),
         kill: () => this.#attemptKill(id),
         exited,
-        verify: () => this.#exitGone(id),
+        verify: () => this.#exits.exitGone(id),
       });
       this.#stops.set(id, task);
       exited.finally(() => this.#stops.delete(id));
     }
     await task.request(timeoutMs, signal);
-    await this.#stopNotices.get(id);
+    await this.#exits.whenNoticed(id);
   }
 
   /** A kill that fails is logged: the next one follows. */
@@ -302,198 +284,12 @@ export class CrunContainers implements ContainerManager {
       killGroup(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath));
   }
 
-  #exitWatch(id: ContainerId): ExitWatch {
-    let watch = this.#exitWatches.get(id);
-    if (!watch) {
-      let resolve: () => void = () => {};
-      const promise = new Promise<void>((settle) => {
-        resolve = settle;
-      });
-      watch = { promise, resolve };
-      this.#exitWatches.set(id, watch);
-    }
-    return watch;
-  }
-
-  #watchMonitor(id: ContainerId, exited: Promise<ExitStatus>): void {
-    exited.then(() => this.#onMonitorEnd(id));
-  }
-
-  /** The monitor of a container that an earlier daemon made: no child of this one, so no signal tells of its end. */
-  #watchInheritedMonitor(record: ContainerRecord): void {
-    const { id, monitor } = record;
-    if (monitor) watchProcess(monitor).ended.then(() => this.#onMonitorEnd(id));
-    else this.#onMonitorEnd(id);
-  }
-
-  #onMonitorEnd(id: ContainerId): void {
-    const record = this.#containers.findExact(id);
-    if (!record || record.state === 'exited') return;
-    const file = this.#options.exits.find(id);
-    if (file) this.#onExitFile(file);
-    else this.#adopt(record);
-  }
-
-  /** The monitor died without a word. Its container is watched directly, so that its end is still seen. */
-  #adopt(record: ContainerRecord): void {
-    const { id, process: first } = record;
-    if (!first) {
-      this.#exitGone(id);
-      return;
-    }
-    this.#log.warn(
-      { containerId: id, pid: first.pid },
-      'the monitor died; its container is watched directly and its log has ended',
-    );
-    // The child of a monitor that this daemon started is now ours to reap; that of an earlier daemon's is the node's init's.
-    const isOurs = parentOf(first.pid) === process.pid || hasUnclaimedEnd(first.pid);
-    const ended: Promise<ExitStatus | undefined> = isOurs
-      ? awaitAdopted(first.pid)
-      : watchProcess(first).ended;
-    ended.then((status) => {
-      if (status) this.#onExit(id, status.type === 'exited' ? status.code : 128 + status.signal, nowNs());
-      else this.#exitGone(id);
-    });
-  }
-
-  #onExitFile(exit: ExitFile): void {
-    this.#onExit(
-      exit.containerId as ContainerId,
-      exit.exitCode < 0 ? exitLostCode : exit.exitCode,
-      exit.atNs,
-    );
-  }
-
-  /** `words` say why, where the code does not. */
-  #onExit(
-    id: ContainerId,
-    exitCode: number,
-    atNs: bigint,
-    words?: { readonly reason: string; readonly message: string },
-  ): void {
-    const record = this.#containers.findExact(id);
-    if (!record || record.state === 'exited' || record.state === 'creating') return;
-    // Behind a start under way: a short-lived process must be seen running before it is seen exited.
-    const work = this.#lock.run(id, async () => {
-      const current = this.#containers.findExact(id);
-      if (!current || current.state === 'exited') return;
-      await step('stop-container/record-exit', () =>
-        this.#recordExit(id, { exitCode, atNs, ...(words ?? this.#judge(current, exitCode)) }),
-      );
-    });
-    work.catch((error) => {
-      // A full disk, for one. Others who ask about the container may come first; then nothing is left to do.
-      this.#log.error({ containerId: id, err: error }, `recording an exit failed: ${messageOf(error)}`);
-      setTimeout(() => this.#onExit(id, exitCode, atNs, words), exitRetryMs).unref();
-    });
-  }
-
-  /** For a process that is gone: its exit file tells the code, or it is lost. */
-  #exitGone(id: ContainerId): void {
-    const record = this.#containers.findExact(id);
-    if (!record || record.state === 'exited' || (record.process && isRunning(record.process))) return;
-    const file = this.#options.exits.find(id);
-    if (file) {
-      this.#onExitFile(file);
-      return;
-    }
-    if (record.monitor && isRunning(record.monitor)) {
-      this.#hurryMonitor(id);
-      return; // it is about to write the file
-    }
-    this.#onExit(id, exitLostCode, nowNs(), {
-      reason: 'Unknown',
-      message: 'the container and its monitor are gone and left no exit code',
-    });
-  }
-
-  /** Kills a monitor that does not tell of its container's end within a while; its own end is watched, and tells. */
-  #hurryMonitor(id: ContainerId): void {
-    if (this.#awaitingMonitor.has(id)) return;
-    this.#awaitingMonitor.add(id);
-    setTimeout(() => {
-      this.#awaitingMonitor.delete(id);
-      const record = this.#containers.findExact(id);
-      if (!record?.monitor || record.state === 'exited') return;
-      if (this.#options.exits.find(id)) {
-        this.#exitGone(id);
-        return;
-      }
-      this.#log.warn({ containerId: id }, 'a container is gone and its monitor does not tell how: killed');
-      signalProcess(record.monitor, sigkill);
-    }, monitorPatienceMs).unref();
-  }
-
-  #judge(record: ContainerRecord, exitCode: number): { reason: string; message: string } {
-    if (exitCode === 0) return { reason: 'Completed', message: '' };
-    const wasOutOfMemory =
-      existsSync(join(this.#options.paths.bundle(record.id), 'oom')) ||
-      (record.cgroupsPath !== '' &&
-        countOomKills(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath)) > 0);
-    return { reason: wasOutOfMemory ? 'OOMKilled' : 'Error', message: '' };
-  }
-
-  #recordExit(
-    id: ContainerId,
-    exit: { exitCode: number; atNs: bigint; reason: string; message: string },
-  ): void {
-    const record = this.#containers.getExact(id);
-    if (record.state === 'exited') return;
-    const exited = this.#containers.put({
-      ...record,
-      state: 'exited',
-      exitCode: exit.exitCode,
-      // The time of a file lags behind the clock by some milliseconds.
-      finishedAtNs: exit.atNs > record.startedAtNs ? exit.atNs : record.startedAtNs + 1n,
-      reason: exit.reason,
-      message: exit.message,
-    });
-    this.#log.info(
-      { containerId: id, sandboxId: record.sandboxId, exitCode: exit.exitCode, reason: exit.reason },
-      'container exited',
-    );
-    this.#options.announcer.announce('stopped', id, record.sandboxId);
-    const { hooks } = this.#options;
-    const notice = hooks
-      .during(() => hooks.containerStopped(exited))
-      .finally(() => this.#stopNotices.delete(id));
-    this.#stopNotices.set(id, notice);
-    this.#exitWatch(id).resolve();
-    this.#exitWatches.delete(id);
-    this.#startRelease(id);
-  }
-
-  #startRelease(id: ContainerId): void {
-    const release = this.#release(id).finally(() => {
-      if (this.#releases.get(id) === release) this.#releases.delete(id);
-    });
-    this.#releases.set(id, release);
-  }
-
-  /** Gives back what an exited container needs no more. A failure is logged: remove tries again and reports it. */
-  async #release(id: ContainerId): Promise<void> {
-    const record = this.#containers.findExact(id);
-    if (!record) return;
-    try {
-      await step('stop-container/release', async () => {
-        await this.#options.handlers.owner(id, record.handler).remove(id);
-        await unmountAllAside(this.#options.paths.rootfs(id));
-      });
-      this.#released.add(id);
-    } catch (error) {
-      this.#log.warn(
-        { containerId: id, err: error },
-        'clean-up after an exit failed; removing the container tries again',
-      );
-    }
-  }
-
   async remove(idOrPrefix: string, signal: AbortSignal): Promise<void> {
     const found = this.#containers.find(idOrPrefix);
     if (!found || found.state === 'creating') return;
     const { id } = found;
     await this.kill(id, signal);
-    await Promise.all([this.#releases.get(id), this.#stopNotices.get(id)]);
+    await this.#exits.whenSettled(id);
     await this.#lock.run(`remove ${id}`, async () => {
       const record = this.#containers.findExact(id);
       if (!record) return;
@@ -504,10 +300,10 @@ export class CrunContainers implements ContainerManager {
       const { hooks } = this.#options;
       await hooks.during(async () => {
         await hooks.removeContainer(record);
-        await this.dismantle(id, record.handler, this.#released.has(id));
+        await this.dismantle(id, record.handler, this.#exits.isReleased(id));
         await step('remove-container/forget', () => this.#containers.remove(id));
       });
-      this.#released.delete(id);
+      this.#exits.forget(id);
       this.#options.announcer.announce('deleted', id, record.sandboxId);
     });
   }
@@ -667,34 +463,32 @@ export class CrunContainers implements ContainerManager {
       return;
     }
     if (state === 'exited') {
-      this.#recoverExited(record);
+      this.#exits.recoverExited(record);
       return;
     }
     const file = this.#options.exits.find(id);
     if (file) {
-      this.#onExitFile(file);
+      this.#exits.onExitFile(file);
       return;
     }
     if (isSameBoot && record.process && isRunning(record.process)) {
       this.#recoverStarted(record);
-      this.#watchInheritedMonitor(record);
+      this.#exits.watchInheritedMonitor(record);
       return;
     }
     if (isSameBoot && record.monitor && isRunning(record.monitor)) {
-      this.#watchInheritedMonitor(record);
-      this.#hurryMonitor(id);
+      this.#exits.watchInheritedMonitor(record);
+      this.#exits.hurryMonitor(id);
       return;
     }
     // What a damaged record was is for the client to see, and to end.
     if (state === 'unknown') return;
-    this.#recordExit(id, {
-      exitCode: exitLostCode,
-      atNs: nowNs(),
-      reason: 'Unknown',
-      message: isSameBoot
+    this.#exits.recordLost(
+      id,
+      isSameBoot
         ? 'the container ended while no monitor watched it'
         : 'the node was rebooted while the container ran',
-    });
+    );
   }
 
   /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
@@ -704,12 +498,5 @@ export class CrunContainers implements ContainerManager {
     if (record.state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id)) return;
     this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
     this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
-  }
-
-  /** What an exited container should have given back, if the daemon did not come to it. */
-  #recoverExited({ id, handler }: ContainerRecord): void {
-    unmountAll(this.#options.paths.rootfs(id));
-    if (this.#options.handlers.owner(id, handler).holds(id)) this.#startRelease(id);
-    else this.#released.add(id);
   }
 }
