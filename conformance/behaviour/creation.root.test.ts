@@ -1,6 +1,9 @@
 /** RunPodSandbox and CreateContainer by impatient clients: asked twice, asked again, given up. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NamespaceMode } from '#proto/generated/cri.ts';
 import { BehaviourBed, type Pod } from './bed.ts';
 import { findLeft } from './leftovers.ts';
 
@@ -8,10 +11,31 @@ let bed: BehaviourBed;
 let pod: Pod;
 
 beforeAll(async () => {
-  bed = await BehaviourBed.start();
+  bed = await BehaviourBed.start({
+    config: (dir) => ({ runtime: { hooks_dirs: [writeHooks(join(dir, 'hooks'))] } }),
+  });
   pod = await bed.runPod();
 });
 afterAll(() => bed.close());
+
+/** Annotations that make the OCI runtime, at work on a create, hang or kill the process of that number. */
+const hangs = { 'test/hang': 'yes' };
+const kills = (pid: number) => ({ 'test/kill': String(pid) });
+
+function writeHooks(folder: string): string {
+  mkdirSync(folder);
+  const write = (name: string, script: string) => {
+    const path = join(folder, `${name}.sh`);
+    writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const when = { annotations: { [`^test/${name}$`]: '.*' } };
+    const hook = { version: '1.0.0', hook: { path }, when, stages: ['createRuntime'] };
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify(hook));
+  };
+  write('hang', 'exec sleep 1000');
+  // The annotation comes in the state on standard input.
+  write('kill', `kill -9 $(tr -d '\\n ' | sed 's/.*"test.\\{1,2\\}kill":"\\([0-9]*\\)".*/\\1/'); sleep 0.2`);
+  return folder;
+}
 
 const request = (name: string, more = {}) => ({
   pod_sandbox_id: pod.id,
@@ -115,4 +139,27 @@ test('creations that are canceled at any point leave nothing, or the whole conta
   await bed.leftovers();
   expect(findLeft(bed)).toEqual([]);
   pod = await bed.runPod();
+});
+
+test('a create that hangs ends with its client, and its name is free soon', async () => {
+  const hanging = request('hanging', { annotations: hangs });
+  await expect(bed.call('CreateContainer', hanging, 300)).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  const { container_id: id } = await bed.call('CreateContainer', request('hanging'), 10_000);
+  await bed.call('StartContainer', { container_id: id });
+  expect((await bed.call('ListContainers', {})).containers).toHaveLength(1);
+});
+
+test('a target that dies while its PID namespace is joined fails the create', async () => {
+  const target = await bed.run(pod, 'target');
+  const namespace_options = { pid: NamespaceMode.TARGET, target_id: target };
+  const { pid } = await bed.info(target);
+  await expect(
+    bed.create(pod, 'debug', { annotations: kills(pid), linux: { security_context: { namespace_options } } }),
+  ).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+  await bed.ended(target);
+  expect(
+    (await bed.call('ListContainers', {})).containers.map(({ metadata }) => metadata?.name),
+  ).not.toContain('debug');
 });

@@ -162,7 +162,7 @@ test('a container whose record was damaged can be stopped and removed', async ()
   await bed.startDaemon();
   for (const id of ids) {
     expect((await bed.status(id)).state).toBe(ContainerState.CONTAINER_UNKNOWN);
-    await stop(id, 1, 8000);
+    await stop(id, 0, 8000);
     await bed.call('RemoveContainer', { container_id: id }, 8000);
   }
   expect((await bed.call('ListContainers', { filter: { id: ids[0]! } })).containers).toEqual([]);

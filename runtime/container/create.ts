@@ -11,6 +11,7 @@ import { UndoList } from '#base/undo.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
+import { isRunning } from '#host/proc.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { CdiRegistry } from '../cdi/registry.ts';
@@ -245,24 +246,21 @@ export class ContainerCreator {
       // An OCI runtime that was killed at work leaves it.
       await clearOwnGroup(this.#options.host.cgroupVersion, id, spec.linux.cgroupsPath);
     });
+    const request = {
+      containerId: id,
+      name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
+      bundle,
+      exitDir: paths.exits,
+      socketDir: paths.sockets,
+      logPath: record.logPath,
+      hasTty: config.hasTty,
+      hasStdin: config.hasStdin,
+      leaveStdinOpen: !config.stdinOnce,
+      runtime: handler,
+    };
     const started = await step('create-container/run-monitor', () =>
-      createMonitored(
-        this.#options.conmonPath,
-        {
-          containerId: id,
-          name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
-          bundle,
-          exitDir: paths.exits,
-          socketDir: paths.sockets,
-          logPath: record.logPath,
-          hasTty: config.hasTty,
-          hasStdin: config.hasStdin,
-          leaveStdinOpen: !config.stdinOnce,
-          runtime: handler,
-        },
-        signal,
-      ),
-    );
+      createMonitored(this.#options.conmonPath, request, signal),
+    ).finally(() => this.#checkPidNamespace(record, sandbox));
     throwIfAborted(signal, `creating container ${id}`);
     this.#seccompFilters.learn(spec, handler, id);
     const { user } = spec.process;
@@ -387,6 +385,21 @@ export class ContainerCreator {
     const { hasIdmappedMounts } = handler.features;
     const withDevices = await cdi.apply(built, requestedCdiDevices(config), hasIdmappedMounts);
     return ociHooks.apply(withDevices, config, sandbox.config);
+  }
+
+  /**
+   * The PID namespace of another process is joined by that process's pid, which may come to mean another process as soon as
+   * it has ended: after the join it must be running still. Throws FailedPrecondition.
+   */
+  #checkPidNamespace(record: ContainerRecord, sandbox: SandboxRecord): void {
+    const { pid, targetId } = record.config.security.namespaces;
+    const target = pid === 'target' ? this.#options.containers.find(targetId)?.process : undefined;
+    const holder = pid === 'pod' ? sandbox.init : target;
+    if (holder ? !isRunning(holder) : pid === 'target')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `creating container ${record.id}: the process whose PID namespace it joins has ended`,
+      );
   }
 
   #targetPidNamespace(record: ContainerRecord): string {
