@@ -68,7 +68,8 @@ export function writeBerthConfig(paths: ServerPaths): string {
   return file;
 }
 
-function writeContainerdConfig(paths: ServerPaths, ociRuntime: string): string {
+/** Writes the configuration file of Debian's containerd and returns its path; the socket is `DIR/containerd.sock`. */
+export function writeContainerdConfig(paths: ServerPaths, ociRuntime: string): string {
   const file = join(paths.dir, 'containerd.toml');
   const cri = 'plugins."io.containerd.grpc.v1.cri"';
   const text = `version = 2

@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { cacheDir, projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
 import { findLeftovers, formatLeftovers, removeLeftovers } from '../critest/leftovers.ts';
+import { writeContainerdConfig } from '../critest/server.ts';
 import { pushImage, type Registry, startRegistry, writeMirrorHosts } from '../fixtures/registry.ts';
 import { type FixtureRegistry, listRegistries, serveFixtures } from '../fixtures/store.ts';
 import { cniPluginDir, makeTestNetwork, type TestNetwork } from '../network.ts';
@@ -45,6 +46,10 @@ export interface BedOptions {
   readonly outDir: string;
   readonly featureGates: Readonly<Record<string, boolean>>;
   readonly logLevel: string;
+  /** Who runs the pods; Debian's containerd, to compare with, has none of Berth's features. Default berth. */
+  readonly runtime?: 'berth' | 'containerd';
+  /** The crun of the default handler. Empty: the installed one. */
+  readonly crun?: string;
 }
 
 export class Bed {
@@ -75,12 +80,13 @@ export class Bed {
     this.#registry = parts.registry;
     this.#team = parts.team;
     this.#kernelSettings = readKernelSettings();
-    this.endpoint = `unix://${this.dir}/run/berth.sock`;
+    const isBerth = this.options.runtime !== 'containerd';
+    this.endpoint = `unix://${this.dir}/run/${isBerth ? 'berth.sock' : 'containerd.sock'}`;
     this.api = new KubeletApi(this.#port, this.certificates);
     const { outDir, binaries } = this.options;
     this.berthd = new ServiceProcess(
-      join(projectRoot, 'bin/berthd'),
-      ['--config', join(this.dir, 'berth.toml')],
+      isBerth ? join(projectRoot, 'bin/berthd') : 'containerd',
+      ['--config', join(this.dir, isBerth ? 'berth.toml' : 'run/containerd.toml')],
       join(outDir, 'berthd.log'),
       { ...process.env, NODE_COMPILE_CACHE: cacheDir('kubelet', 'compile') },
     );
@@ -167,8 +173,12 @@ export class Bed {
     return join(this.dir, 'host', name);
   }
 
-  async startBerthd(): Promise<void> {
-    writeFileSync(join(this.dir, 'berth.toml'), this.#berthConfiguration());
+  /** `crun` replaces that of the options until the next start. */
+  async startBerthd(crun = this.options.crun ?? ''): Promise<void> {
+    if (this.options.runtime === 'containerd') {
+      const paths = { cniConfDir: this.network.confDir, registryHostsDir: join(this.dir, 'hosts') };
+      writeContainerdConfig({ dir: join(this.dir, 'run'), ...paths }, 'runc');
+    } else writeFileSync(join(this.dir, 'berth.toml'), this.#berthConfiguration(crun));
     this.berthd.start();
     await until('berthd answers', 30_000, async () => {
       if (!this.berthd.isRunning()) throw new Hopeless(`berthd ended: ${tail(this.berthd.logFile)}`);
@@ -328,7 +338,7 @@ export class Bed {
     return [...formatLeftovers(unexpected), ...unexpectedCgroups].map((line) => `left behind: ${line}`);
   }
 
-  #berthConfiguration(): string {
+  #berthConfiguration(crun: string): string {
     const { dir } = this;
     const tables: Record<string, Record<string, unknown>> = {
       daemon: { root_dir: `${dir}/berth`, state_dir: `${dir}/run/b` },
@@ -336,6 +346,7 @@ export class Bed {
       log: { level: this.options.logLevel, format: 'json' },
       metrics: { address: '' },
       runtime: { cgroup_driver: 'cgroupfs' },
+      'handlers.crun': { type: 'crun', path: crun },
       network: {
         cni_config_dir: this.network.confDir,
         cni_plugin_dirs: [cniPluginDir],

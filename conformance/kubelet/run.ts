@@ -6,6 +6,7 @@
  *     --jobs N             scenarios at a time (6)
  *     --evented-pleg       the kubelet learns of changes by the runtime's events
  *     --out DIR            logs (in the cache unless given)
+ *     --crun PATH          a crun of your own, or `newer` for Debian 13's
  *     --log-level LEVEL    of berthd (info)
  *     --keep               after a failure, wait for Enter before taking the pods away
  *
@@ -24,6 +25,7 @@ import {
 } from '../setup.ts';
 import { buildStreamingClient } from '../streaming-client/build.ts';
 import { ensureTools } from '../tools/build.ts';
+import { ensureNewerCrun } from '../tools/newer-crun.ts';
 import { Bed } from './bed.ts';
 import { ensureKubelet } from './build.ts';
 import { TestPod } from './pod.ts';
@@ -39,6 +41,7 @@ function readOptions() {
       'evented-pleg': { type: 'boolean', default: false },
       out: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
+      crun: { type: 'string' },
       keep: { type: 'boolean', default: false },
     },
   });
@@ -60,6 +63,7 @@ async function main(): Promise<void> {
     outDir: options.out ?? cacheDir('kubelet', 'out'),
     featureGates: { PodAndContainerStatsFromCRI: true, EventedPLEG: options['evented-pleg'] },
     logLevel: options['log-level'],
+    crun: options.crun === 'newer' ? await ensureNewerCrun() : (options.crun ?? ''),
   });
   const outcomes: Outcome[] = [];
   let leftovers: string[] = [];
