@@ -9,6 +9,8 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: ['**/*.root.test.ts', 'node_modules/**', '.cache/**'],
+          // For a machine of two cores that is busy with other things; no test here takes more than a few seconds.
+          testTimeout: 30_000,
         },
       },
       {
