@@ -231,13 +231,14 @@ export class StreamingServer {
     const decision = decideUpgrade(request, commandOffer);
     if (!this.#respond(decision, socket)) return;
     const { provider } = this.#options;
-    const { link, onClosed } = this.#track(socket, head);
+    const log = this.#log.child({ containerId: pending.request.containerId });
+    const { link, onClosed } = this.#track(socket, head, sessionLog(log, pending.kind, decision));
     const options = {
       link,
       kind: pending.kind,
       streams: pending.request,
       limits: this.#limits,
-      log: this.#log.child({ containerId: pending.request.containerId }),
+      log,
       open: (openOptions: Parameters<StreamingProvider['attach']>[1]) =>
         pending.kind === 'exec'
           ? provider.exec(pending.request, openOptions)
@@ -258,12 +259,13 @@ export class StreamingServer {
       return;
     }
     if (!this.#respond(decision, socket)) return;
-    const { link, onClosed } = this.#track(socket, head);
+    const log = this.#log.child({ sandboxId: pending.sandboxId });
+    const { link, onClosed } = this.#track(socket, head, sessionLog(log, 'port-forward', decision));
     const options = {
       link,
       request: pending,
       limits: this.#limits,
-      log: this.#log,
+      log,
       dial: (port: number, signal: AbortSignal) => this.#options.provider.dial(pending, port, signal),
       onClosed,
     };
@@ -295,16 +297,31 @@ export class StreamingServer {
     socket.end(response);
   }
 
-  #track(socket: Socket, head: Buffer): { link: Link; onClosed: () => void } {
+  #track(socket: Socket, head: Buffer, onEnd: () => void): { link: Link; onClosed: () => void } {
     const link = new SocketLink(socket, head, this.#limits);
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     this.#links.set(link, { closed });
     const onClosed = (): void => {
       this.#links.delete(link);
+      onEnd();
       resolve();
     };
     return { link, onClosed };
   }
+}
+
+/** Logs the beginning of a session, and by the function it returns the end. */
+function sessionLog(
+  log: Log,
+  session: string,
+  { kind, protocol }: { readonly kind: string; readonly protocol: string },
+): () => void {
+  const startedMs = performance.now();
+  log.debug({ session, transport: kind, protocol }, `${session} session begins`);
+  return () => {
+    const ms = Math.round(performance.now() - startedMs);
+    log.debug({ session, transport: kind, ms }, `${session} session is over`);
+  };
 }
 
 function checkStreams(streams: StreamSelection, attempted: string): void {
