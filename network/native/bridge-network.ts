@@ -5,7 +5,7 @@
  * one sweep of the kernel; asking the kernel to remove a single one takes it 20 ms and more. What is still there a moment
  * later, because something keeps the namespace alive, is removed then: also after a kill of the daemon, by its next start.
  */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
@@ -262,7 +262,13 @@ export class BridgeNetwork {
 
 /** Not by findLinkIndex, which has the kernel look for a module when there is no such link. 0 if there is none. */
 function findHostLink(name: string): number {
-  return Number(readRecord(`/sys/class/net/${name}/ifindex`) ?? 0);
+  try {
+    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'latin1'));
+  } catch (error) {
+    // EINVAL is said of a link that the kernel is taking down: it has no name any more.
+    if (['ENOENT', 'EINVAL', 'ENODEV'].includes(errnoOf(error) ?? '')) return 0;
+    throw error;
+  }
 }
 
 /** IPv6 may be off for new links (a sysctl of the pod); a pod that is given an address is meant to have it. */
