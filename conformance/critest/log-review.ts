@@ -6,6 +6,9 @@ interface LogLine {
   readonly level: number;
   readonly msg: string;
   readonly rpc?: string;
+  /** With `protocol`: a streaming session begins. */
+  readonly transport?: string;
+  readonly protocol?: string;
 }
 
 interface Explanation {
@@ -29,12 +32,15 @@ export interface LogReview {
   readonly unexplained: ReadonlyMap<string, number>;
   /** The reasons of the others, with how often each was met. */
   readonly explained: ReadonlyMap<string, number>;
+  /** How often a streaming session spoke which protocol, such as `websocket v5.channel.k8s.io`. */
+  readonly sessions: ReadonlyMap<string, number>;
 }
 
 /** Reviews the log from its first line. A line that is not JSON was written past the logger and counts as unexplained. */
 export function reviewLog(file: string): LogReview {
   const unexplained = new Map<string, number>();
   const explained = new Map<string, number>();
+  const sessions = new Map<string, number>();
   const count = (map: Map<string, number>, text: string): void => {
     map.set(text, (map.get(text) ?? 0) + 1);
   };
@@ -42,13 +48,14 @@ export function reviewLog(file: string): LogReview {
     if (text === '') continue;
     const line = parseLine(text);
     if (line === undefined) count(unexplained, `no log line: ${text.slice(0, 200)}`);
+    else if (line.protocol !== undefined) count(sessions, `${line.transport} ${line.protocol}`);
     else if (line.level >= 40) {
       const known = explanations.find(({ fits }) => fits(line));
       if (known !== undefined) count(explained, known.reason);
       else count(unexplained, `${line.level >= 50 ? 'error' : 'warning'}: ${generalise(line.msg)}`);
     }
   }
-  return { unexplained, explained };
+  return { unexplained, explained, sessions };
 }
 
 /** A line per kind of warning that nothing explains; empty when there is none. */

@@ -125,6 +125,8 @@ function hasCleanLog(logFile: string): boolean {
   const review = reviewLog(logFile);
   for (const [reason, times] of review.explained)
     console.log(`in the daemon's log, ${times} times: ${reason}`);
+  for (const [protocol, times] of review.sessions)
+    console.log(`streaming sessions, ${times} times: ${protocol}`);
   const lines = formatReview(review);
   if (lines.length > 0) console.log(`in the daemon's log, unexplained:\n  ${lines.join('\n  ')}`);
   return lines.length === 0;
