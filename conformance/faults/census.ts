@@ -1,6 +1,7 @@
 /** What there is on the machine of one daemon and its pods, counted, so that before and after can be compared. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { listMounts } from '#host/mount.ts';
 import { listProcessesOf } from '#host/proc.ts';
 import type { FaultBed } from './bed.ts';
@@ -55,8 +56,10 @@ export function takeCensus(bed: FaultBed): Census {
   };
 }
 
-/** Resident memory of the daemon, bytes. */
-export function residentBytes(bed: FaultBed): number {
+/** Resident memory of the daemon after its garbage was collected, bytes. */
+export async function residentBytes(bed: FaultBed): Promise<number> {
+  process.kill(bed.pid, 'SIGUSR2');
+  await delay(1000);
   const status = readFileSync(`/proc/${bed.pid}/status`, 'latin1');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }

@@ -11,6 +11,8 @@
  * out of it as it happens: so a test plans the next one while the daemon runs, and a restart after a kill meets it no more.
  */
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
 
@@ -77,6 +79,14 @@ function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
   if (fault.action === 'kill') process.kill(process.pid, 'SIGKILL');
   return new Promise(() => {});
 }
+
+/** On SIGUSR2 all garbage goes, so that a test can tell memory in use from memory not yet collected. */
+process.on('SIGUSR2', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as (options: object) => void;
+  setFlagsFromString('--no-expose-gc');
+  collect({ type: 'major', flavor: 'last-resort' });
+});
 
 if (faults.length > 0 || file !== '')
   observeSteps({
