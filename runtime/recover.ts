@@ -105,14 +105,25 @@ async function recoverAll(options: RecoveryOptions): Promise<void> {
 }
 
 /** Commands of ExecSync and Exec whose clients went with the daemon: they end, and their files go. */
-async function endExecs({ containers, paths, strays, log }: RecoveryOptions): Promise<void> {
-  const files = containers.list().flatMap(({ id }) => {
-    const bundle = paths.bundle(id);
-    return list(bundle, /^exec-/).map((name) => join(bundle, name));
+async function endExecs({
+  containers,
+  containerManager,
+  paths,
+  strays,
+  log,
+}: RecoveryOptions): Promise<void> {
+  const found = containers.list().flatMap((record) => {
+    const bundle = paths.bundle(record.id);
+    const files = list(bundle, /^exec-/).map((name) => join(bundle, name));
+    return files.length === 0 ? [] : [{ record, files }];
   });
-  if (files.length === 0) return;
-  await endStrayExecs({ ...strays, log }, new Set(files));
-  for (const file of files) rmSync(file, { force: true });
+  if (found.length === 0) return;
+  // First those who start commands, then the commands themselves, some of which have no such parent.
+  await endStrayExecs({ ...strays, log }, new Set(found.flatMap(({ files }) => files)));
+  for (const { record, files } of found) {
+    containerManager.endCommands(record, files);
+    for (const file of files) rmSync(file, { force: true });
+  }
 }
 
 /** Removes what no record names: its owner was removed by half, or its record is lost. */

@@ -202,9 +202,9 @@ export class BehaviourBed {
     };
   }
 
-  async runPod(more: PodSandboxConfigInit = {}): Promise<Pod> {
+  async runPod(more: PodSandboxConfigInit = {}, runtime_handler = ''): Promise<Pod> {
     const config = this.podConfig(more);
-    const { pod_sandbox_id: id } = await this.call('RunPodSandbox', { config });
+    const { pod_sandbox_id: id } = await this.call('RunPodSandbox', { config, runtime_handler });
     return { id, config, logDir: config.log_directory ?? '' };
   }
 

@@ -107,15 +107,29 @@ test('output beyond what a message takes is read and dropped, and the command ru
   expect(reply.stdout.every((byte) => byte === 0x6f)).toBe(true);
 });
 
-test('a child that holds the output open is waited for only a while', async () => {
-  const mark = newMark();
-  const startedMs = performance.now();
-  const reply = await bed.exec(id, ['sh', '-c', `sleep ${mark.seconds} & echo done; exit 4`]);
-  expect(performance.now() - startedMs).toBeLessThan(5000);
-  expect(reply).toMatchObject({ exit_code: 4 });
-  expect(reply.stdout.toString()).toBe('done\n');
-  expect(mark.count()).toBe(1);
-});
+test.each(['crun', 'runc'])(
+  'a child that holds the output open is waited for only a while (%s)',
+  async (handler) => {
+    const other = await bed.runPod({}, handler);
+    const container = await bed.run(other, 'holder');
+    const mark = newMark();
+    const startedMs = performance.now();
+    const reply = await bed.exec(container, ['sh', '-c', `sleep ${mark.seconds} & echo done; exit 4`]);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    expect(reply).toMatchObject({ exit_code: 4 });
+    expect(reply.stdout.toString()).toBe('done\n');
+    expect(mark.count()).toBe(1);
+    const family_ = newMark();
+    await expect(bed.exec(container, ['sh', '-c', family(family_)], 1)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+    await gone(family_);
+    await expect(bed.exec(container, ['no-such-program'])).rejects.toThrow(/no-such-program/);
+    expect((await bed.exec(container, ['sh', '-c', 'exit 7'])).exit_code).toBe(7);
+    await bed.removePod(other);
+    await gone(mark);
+  },
+);
 
 test('many commands at once do not mix', async () => {
   const numbers = Array.from({ length: 40 }, (_, index) => index);

@@ -36,7 +36,7 @@ async function restart(meanwhile: () => Promise<void> | void = () => {}): Promis
   await bed.startDaemon();
 }
 
-test('the end of a container whose monitor was killed is known', async () => {
+test.concurrent('the end of a container whose monitor was killed is known', async () => {
   const id = await bed.run(pod, 'orphan', shell(`trap "exit 9" TERM; ${loop}`));
   process.kill(monitorOf(id), 'SIGKILL');
   await isGone(monitorOf(id));
@@ -46,7 +46,7 @@ test('the end of a container whose monitor was killed is known', async () => {
   expect(await bed.status(id)).toMatchObject({ exit_code: 9, reason: 'Error' });
 });
 
-test('so is that of one which dies in the same moment as its monitor', async () => {
+test.concurrent('so is that of one which dies in the same moment as its monitor', async () => {
   const id = await bed.run(pod, 'both', shell(loop));
   const { pid } = await bed.info(id);
   process.kill(bed.pid, 'SIGSTOP');
@@ -56,7 +56,7 @@ test('so is that of one which dies in the same moment as its monitor', async () 
   expect(await bed.ended(id)).toMatchObject({ exit_code: 137, reason: 'Error' });
 });
 
-test('and that of one whose monitor hangs', async () => {
+test.concurrent('and that of one whose monitor hangs', async () => {
   const id = await bed.run(pod, 'hung', shell(loop));
   process.kill(monitorOf(id), 'SIGSTOP');
   await stop(id, 0);
@@ -138,13 +138,20 @@ test('a container that lost its monitor while no daemon was there is taken up, a
 });
 
 test('commands do not outlive the daemon that ran them', async () => {
-  const id = await bed.run(pod, 'host-of-commands', shell(loop));
+  const node = await bed.runPod({
+    linux: {
+      cgroup_parent: bed.cgroupParent,
+      security_context: { namespace_options: { pid: NamespaceMode.NODE } },
+    },
+  });
+  const homes = [await bed.run(pod, 'commands', shell(loop)), await bed.run(node, 'commands', shell(loop))];
   const seconds = `4321.${process.pid}`;
   const count = () =>
     listProcessesOf((path) => path === 'sleep').filter(({ command }) => command[1] === seconds).length;
-  bed.exec(id, ['sleep', seconds], 0).catch(() => {});
-  await until(() => (count() === 1 ? true : undefined), 5000, 'the command');
+  for (const id of homes)
+    bed.exec(id, ['sh', '-c', `(setsid sleep ${seconds} &); sleep ${seconds}`], 0).catch(() => {});
+  await until(() => (count() === 4 ? true : undefined), 5000, 'the commands');
   await restart();
-  await until(() => (count() === 0 ? true : undefined), 3000, 'the end of the command');
-  expect(await bed.sh(id, 'echo alive')).toBe('alive\n');
+  await until(() => (count() === 0 ? true : undefined), 3000, 'the end of the commands');
+  for (const id of homes) expect(await bed.sh(id, 'echo alive')).toBe('alive\n');
 });

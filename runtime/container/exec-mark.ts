@@ -38,6 +38,12 @@ export function markProcess(process: OciProcess): { process: OciProcess; mark: E
   };
 }
 
+/** The mark that a process was given by `markProcess`; undefined if it has none. */
+export function markOf(process: OciProcess): ExecMark | undefined {
+  const limit = process.rlimits?.find(({ type }) => type === limitType)?.hard ?? 0;
+  return limit >= base ? { limit } : undefined;
+}
+
 const rounds = 10;
 
 /** Kills those of the processes that `list` gives which carry the mark. What they start meanwhile carries it too. */

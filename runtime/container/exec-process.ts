@@ -42,6 +42,15 @@ export function writeExecFile(bundle: string, described: OciProcess): string {
   return file;
 }
 
+/** The process of an earlier `writeExecFile`; undefined if it cannot be read. */
+export function readExecFile(file: string): OciProcess | undefined {
+  try {
+    return parseExactly(readFileSync(file, 'utf8')) as OciProcess;
+  } catch {
+    return undefined; // its writer died at it
+  }
+}
+
 /** Removes the process file and what the OCI runtime wrote beside it. Idempotent. */
 export function removeExecFiles(file: string): void {
   for (const suffix of ['', '.log', '.pid']) rmSync(`${file}${suffix}`, { force: true });
@@ -57,12 +66,14 @@ export function execWords(file: string): string {
 }
 
 /**
- * Whether commands of this container run in the node's PID namespace. There the OCI runtime inherits every orphan of a
- * command that it stays with, and waits for all of them.
+ * Whether the OCI runtime must not stay with a command, for it would wait for more than the command. runc copies the output
+ * itself, as long as any process holds it; crun inherits every orphan where the PID namespace is the node's.
  */
-export function runsAmongNodeProcesses(container: ContainerConfig, sandbox: SandboxConfig): boolean {
+export function mustDetach(runtime: CliRuntime, container: ContainerConfig, sandbox: SandboxConfig): boolean {
   const { pid } = container.security.namespaces;
-  return pid === 'node' || (pid === 'pod' && sandbox.security.namespaces.pid === 'node');
+  return (
+    runtime.type === 'runc' || pid === 'node' || (pid === 'pod' && sandbox.security.namespaces.pid === 'node')
+  );
 }
 
 export interface ExecProcess {
@@ -79,7 +90,7 @@ export interface ExecRequest {
   readonly containerId: string;
   readonly processFile: string;
   readonly stdin: 'null' | 'pipe';
-  /** See `runsAmongNodeProcesses`: then the OCI runtime does not stay. */
+  /** See `mustDetach`. */
   readonly isDetached: boolean;
 }
 

@@ -20,7 +20,7 @@ export interface ExecSyncRequest {
   readonly drainMs: number;
   /** All processes in the container's cgroup, by their pids on the host. */
   readonly listProcesses: () => readonly number[];
-  /** See `runsAmongNodeProcesses`. */
+  /** See `mustDetach`. */
   readonly isDetached: boolean;
 }
 

@@ -30,7 +30,8 @@ import { signalNumber } from '../spec/stop-signal.ts';
 import { cgroupLocation, clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { ContainerCreator, type CreatorOptions } from './create.ts';
-import { runsAmongNodeProcesses } from './exec-process.ts';
+import { killMarked, markOf } from './exec-mark.ts';
+import { mustDetach, readExecFile } from './exec-process.ts';
 import { execSync } from './exec-sync.ts';
 import { ContainerExits } from './exits.ts';
 import type { ContainerRecord } from './record.ts';
@@ -395,25 +396,36 @@ export class CrunContainers implements ContainerManager {
       );
     if (command.length === 0)
       throw new RuntimeError('InvalidArgument', `exec in container ${record.id}: the command is empty`);
+    const runtime = this.#options.handlers.get(record.handler);
+    const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
     return execSync(
-      this.#options.handlers.get(record.handler),
+      runtime,
       {
         containerId: record.id,
         bundle: this.#options.paths.bundle(record.id),
         command,
         timeoutMs,
         drainMs: this.#options.execDrainMs,
-        isDetached: runsAmongNodeProcesses(
-          record.config,
-          this.#options.sandboxes.getExact(record.sandboxId).config,
-        ),
-        listProcesses: () =>
-          record.cgroupsPath === ''
-            ? []
-            : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath)),
+        isDetached: mustDetach(runtime, record.config, sandbox.config),
+        listProcesses: () => this.#listProcesses(record),
       },
       signal,
     );
+  }
+
+  #listProcesses({ cgroupsPath }: ContainerRecord): readonly number[] {
+    return cgroupsPath === ''
+      ? []
+      : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(cgroupsPath));
+  }
+
+  /** Kills commands in a container that an earlier daemon ran, by the files that describe them, with all that they started. */
+  endCommands(record: ContainerRecord, files: readonly string[]): void {
+    for (const file of files) {
+      const described = readExecFile(file);
+      const mark = described && markOf(described);
+      if (mark) killMarked(mark, () => this.#listProcesses(record));
+    }
   }
 
   describe(idOrPrefix: string): Record<string, unknown> {

@@ -17,12 +17,13 @@ import type { RuntimePaths } from '../paths.ts';
 import type { SandboxId } from '../sandbox/config.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import type { ContainerId } from './config.ts';
+import { markProcess } from './exec-mark.ts';
 import {
   describeExec,
   type ExecProcess,
   execWords,
+  mustDetach,
   removeExecFiles,
-  runsAmongNodeProcesses,
   startExec,
   writeExecFile,
 } from './exec-process.ts';
@@ -101,7 +102,8 @@ export class ContainerStreams {
     const record = this.#running(request.containerId, 'exec');
     const bundle = this.#options.paths.bundle(record.id);
     const described = describeExec(bundle, request.command, request.tty, options.initialSize);
-    const file = writeExecFile(bundle, described);
+    // The mark is for the next daemon, should this one die meanwhile. A client that leaves ends what hangs together only.
+    const file = writeExecFile(bundle, markProcess(described).process);
     try {
       return request.tty
         ? await this.#execTerminal(record, file, request, options)
@@ -113,11 +115,13 @@ export class ContainerStreams {
   }
 
   #execPipes(record: ContainerRecord, file: string, request: StreamSelection): StreamedProcess {
-    const child = startExec(this.#options.handlers.get(record.handler), {
+    const runtime = this.#options.handlers.get(record.handler);
+    const sandbox = this.#options.getSandbox(record.sandboxId);
+    const child = startExec(runtime, {
       containerId: record.id,
       processFile: file,
       stdin: request.stdin ? 'pipe' : 'null',
-      isDetached: runsAmongNodeProcesses(record.config, this.#options.getSandbox(record.sandboxId).config),
+      isDetached: mustDetach(runtime, record.config, sandbox.config),
     });
     // Output that nobody asked for is read and dropped, or the command would block on it.
     if (!request.stdout) child.stdout.resume();
