@@ -116,6 +116,17 @@ test('container and monitor both gone: exited with 255 and a reason', async () =
   await end(walk);
 });
 
+test('a monitor that hangs does not keep a dead container from being stopped and removed', async () => {
+  const walk = await newPod();
+  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGSTOP');
+  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  await walk.stopContainer(1n);
+  const { state, reason } = await walk.status();
+  expect(state).toBe(2);
+  expect(['Error', 'Unknown']).toContain(reason);
+  await end(walk);
+});
+
 test('a start that was under way when the daemon died is found to have succeeded; no second container is made', async () => {
   writeFileSync(bed.faultFile, 'start-container/oci-start:after=kill');
   const walk = new PodWalk(bed, { name: 'midway' });
