@@ -1,6 +1,7 @@
 /** Monitors and daemons that are killed: containers go on, and their ends are known. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listProcessesOf } from '#host/proc.ts';
 import { ContainerState, NamespaceMode } from '#proto/generated/cri.ts';
@@ -23,6 +24,7 @@ const isGone = (pid: number) =>
   until(() => (existsSync(`/proc/${pid}`) ? undefined : true), 3000, `the end of ${pid}`);
 const stop = (id: string, seconds = 10) =>
   bed.call('StopContainer', { container_id: id, timeout: BigInt(seconds) });
+const reopen = (id: string) => bed.call('ReopenContainerLog', { container_id: id }, 3000);
 const logged = (name: string, words: string) =>
   until(
     () => (bed.logText(pod, name).includes(words) ? true : undefined),
@@ -42,8 +44,20 @@ test.concurrent('the end of a container whose monitor was killed is known', asyn
   await isGone(monitorOf(id));
   expect((await bed.status(id)).state).toBe(ContainerState.CONTAINER_RUNNING);
   expect(await bed.sh(id, 'echo alive')).toBe('alive\n');
+  // Its log has ended, and nobody is left who could open it again.
+  await expect(reopen(id)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
   await stop(id);
   expect(await bed.status(id)).toMatchObject({ exit_code: 9, reason: 'Error' });
+});
+
+test.concurrent('a monitor that dies while it is asked for a new log keeps nobody waiting', async () => {
+  const id = await bed.run(pod, 'asked', shell(loop));
+  process.kill(monitorOf(id), 'SIGSTOP');
+  const asked = reopen(id);
+  asked.catch(() => {});
+  await delay(100); // the request is in the monitor's pipe
+  process.kill(monitorOf(id), 'SIGKILL');
+  await expect(asked).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
 });
 
 test.concurrent('so is that of one which dies in the same moment as its monitor', async () => {

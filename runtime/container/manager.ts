@@ -374,11 +374,15 @@ export class CrunContainers implements ContainerManager {
         'FailedPrecondition',
         `container ${record.id} is ${record.state}; only a running one has a log to reopen`,
       );
-    if (record.logPath === '') return;
+    const { logPath, monitor } = record;
+    if (logPath === '') return;
+    if (!monitor)
+      throw new RuntimeError('FailedPrecondition', `container ${record.id} has no monitor that writes a log`);
     // One after the other: the monitor takes several lines that it reads at once for one, and inodes come again.
     await this.#lock.run(`log ${record.id}`, async () => {
       throwIfAborted(signal, `reopening the log of container ${record.id}`);
-      await reopenLog(this.#options.paths.bundle(record.id), record.logPath, reopenTimeoutMs, signal);
+      const bundle = this.#options.paths.bundle(record.id);
+      await reopenLog({ bundle, logPath, monitor, timeoutMs: reopenTimeoutMs }, signal);
     });
   }
 

@@ -2,6 +2,8 @@
 import { closeSync, constants, openSync, statSync, watch, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { abortError, errnoOf, RuntimeError } from '#base/errors.ts';
+import type { ProcessIdentity } from '#host/proc.ts';
+import { watchProcess } from '#host/process-watch.ts';
 
 function writeLine(bundle: string, line: string): void {
   const path = join(bundle, 'ctl');
@@ -34,14 +36,30 @@ function inodeOf(path: string): bigint | undefined {
   }
 }
 
+export interface ReopenRequest {
+  readonly bundle: string;
+  readonly logPath: string;
+  readonly monitor: ProcessIdentity;
+  readonly timeoutMs: number;
+}
+
 /**
  * Makes the monitor open its log anew, and returns when a new file stands at `logPath`; conmon itself gives no answer, so
  * the folder is watched. Throws FailedPrecondition (monitor or folder gone), DeadlineExceeded after `timeoutMs`, Canceled.
  */
-export async function reopenLog(
-  bundle: string,
-  logPath: string,
-  timeoutMs: number,
+export async function reopenLog(request: ReopenRequest, signal: AbortSignal): Promise<void> {
+  const { bundle, logPath, timeoutMs } = request;
+  const monitor = watchProcess(request.monitor);
+  try {
+    await awaitNewFile({ bundle, logPath, timeoutMs }, monitor.ended, signal);
+  } finally {
+    monitor.close();
+  }
+}
+
+async function awaitNewFile(
+  { bundle, logPath, timeoutMs }: Omit<ReopenRequest, 'monitor'>,
+  monitorEnd: Promise<unknown>,
   signal: AbortSignal,
 ): Promise<void> {
   const before = inodeOf(logPath);
@@ -76,6 +94,12 @@ export async function reopenLog(
       watcher.on('error', (error) => finish(() => reject(error)));
       signal.addEventListener('abort', onAbort, { once: true });
       writeLine(bundle, '2 0 0\n');
+      monitorEnd.then(() => {
+        check(); // it may have been the last that it did
+        finish(() =>
+          reject(new RuntimeError('FailedPrecondition', `reopening ${logPath}: the monitor has ended`)),
+        );
+      });
     } catch (error) {
       const known = error instanceof RuntimeError ? error : undefined;
       finish(() =>
