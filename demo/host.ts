@@ -13,6 +13,7 @@ const defaults = {
   /** Compiled sources, kept by the launcher. */
   cacheDir: '/var/cache/berth',
   configFile: '/etc/berth/config.toml',
+  nriDir: '/run/nri',
   /** Bridge and nftables table of the default network, which is there while there is no CNI configuration. */
   bridge: 'berth0',
   table: 'berth',
@@ -51,8 +52,9 @@ function foreignHost(socket: string): DemoHost {
 }
 
 async function defaultHost(): Promise<DemoHost> {
-  const { socket, rootDir, stateDir, logDir, cacheDir, bridge, table } = defaults;
-  const ownDirs = [stateDir, rootDir, logDir, cacheDir].filter((path) => !existsSync(path));
+  const { socket, rootDir, stateDir, bridge, table } = defaults;
+  const { logDir, cacheDir, nriDir } = defaults;
+  const ownDirs = [stateDir, rootDir, logDir, cacheDir, nriDir].filter((path) => !existsSync(path));
   const hadTable = await hasTable(table);
   return {
     socket,
@@ -81,6 +83,7 @@ function privateHost(workDir: string, reason: string): DemoHost {
     'state-dir': stateDir,
     socket,
     'metrics-address': '',
+    'nri-enable': 'false',
     'network-cni-config-dir': network.confDir,
     'network-cni-plugin-dirs': cniPluginDir,
     'network-cni-cache-dir': join(rootDir, 'cni'),
