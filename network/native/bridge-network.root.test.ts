@@ -17,7 +17,8 @@ import { addNamespace, ask, namespacePath, removeNamespace, serve, sh } from '..
 
 const bridge = 'bnat0';
 const table = 'berth_native_test';
-const prefix = '10.213.0.0/24';
+/** Fixed: two daemons that choose at the same moment would choose the same. */
+const prefixes = { ipv4Subnet: '10.213.0.0/24', ipv6Subnet: 'fd00:213::/64' };
 const podA = 'bnat-a';
 const podB = 'bnat-b';
 const podC = 'bnat-c';
@@ -31,7 +32,7 @@ const optionsOf = (extra: object): Omit<CniPodNetworkOptions, 'log' | 'now'> => 
   pluginDirs: [`${dir}/none`],
   cacheDir: `${dir}/cni`,
   stateDir: `${dir}/state`,
-  defaultNetwork: { ...defaultNetworkOptions, bridge, ipv4Subnet: prefix, ...extra },
+  defaultNetwork: { ...defaultNetworkOptions, bridge, ...prefixes, ...extra },
   firewallTable: table,
 });
 
