@@ -1,8 +1,9 @@
 /** StopPodSandbox and RemovePodSandbox: whatever runs, however often, whoever comes in between. */
+import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ContainerState, PodSandboxState } from '#proto/generated/cri.ts';
-import { BehaviourBed } from './bed.ts';
+import { ContainerState, NamespaceMode, PodSandboxState } from '#proto/generated/cri.ts';
+import { BehaviourBed, until } from './bed.ts';
 
 let bed: BehaviourBed;
 
@@ -85,6 +86,45 @@ test('creations and starts that race with the removal of their pod lose, and not
     expect((await bed.call('ListContainers', {})).containers).toEqual([]);
   }
   expect(await bed.leftovers()).toEqual([]);
+});
+
+test('sandboxes that are canceled at any point leave nothing, or the whole sandbox', async () => {
+  const canceled = async (afterMs: number, pid: number) => {
+    const linux = { cgroup_parent: bed.cgroupParent, security_context: { namespace_options: { pid } } };
+    const cancel = new AbortController();
+    const call = bed.call('RunPodSandbox', { config: bed.podConfig({ linux }) }, 30_000, cancel.signal);
+    await Promise.race([delay(afterMs), call.catch(() => {})]);
+    cancel.abort();
+    const outcome = await call.then(
+      () => 'ready',
+      (error) => error.code,
+    );
+    expect(['ready', 'CANCELLED']).toContain(outcome);
+  };
+  for (let afterMs = 0; afterMs < 160; afterMs += 10)
+    await canceled(afterMs, (afterMs / 10) % 2 === 0 ? NamespaceMode.POD : NamespaceMode.CONTAINER);
+  // Nobody waits for the undoing.
+  await until(
+    async () => ((await bed.leftovers()).length === 0 ? true : undefined),
+    10_000,
+    'nothing being left',
+  );
+});
+
+test('pods come and go without a trace in the daemon', async () => {
+  const cycle = async () => {
+    const pod = await bed.runPod();
+    const id = await bed.run(pod, 'main', deaf);
+    await bed.sh(id, 'true');
+    await bed.exec(id, ['sleep', '10'], 1).catch(() => {});
+    await bed.create(pod, 'bad', { command: ['/no/such/program'] }).catch(() => {});
+    await bed.removePod(pod);
+  };
+  const descriptors = () => readdirSync(`/proc/${bed.pid}/fd`).length;
+  await Promise.all([cycle(), cycle()]);
+  const before = descriptors();
+  await Promise.all([cycle(), cycle(), cycle(), cycle()]);
+  expect(descriptors()).toBeLessThanOrEqual(before + 2);
 });
 
 test('a stop whose client leaves is taken up by the next one', async () => {
