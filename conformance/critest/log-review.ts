@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 
 /** A line of pino's log; levels are 40 for a warning, 50 for an error, 60 for the end. */
-interface LogLine {
+export interface LogLine {
   readonly level: number;
   readonly msg: string;
   readonly rpc?: string;
@@ -11,7 +11,7 @@ interface LogLine {
   readonly protocol?: string;
 }
 
-interface Explanation {
+export interface Explanation {
   fits(line: LogLine): boolean;
   readonly reason: string;
 }
@@ -36,8 +36,8 @@ export interface LogReview {
   readonly sessions: ReadonlyMap<string, number>;
 }
 
-/** Reviews the log from its first line. A line that is not JSON was written past the logger and counts as unexplained. */
-export function reviewLog(file: string): LogReview {
+/** Reviews the log from its first line; `known` are the explanations, the suite's unless given. A line that is not JSON was written past the logger and counts as unexplained. */
+export function reviewLog(file: string, known: readonly Explanation[] = explanations): LogReview {
   const unexplained = new Map<string, number>();
   const explained = new Map<string, number>();
   const sessions = new Map<string, number>();
@@ -50,8 +50,8 @@ export function reviewLog(file: string): LogReview {
     if (line === undefined) count(unexplained, `no log line: ${text.slice(0, 200)}`);
     else if (line.protocol !== undefined) count(sessions, `${line.transport} ${line.protocol}`);
     else if (line.level >= 40) {
-      const known = explanations.find(({ fits }) => fits(line));
-      if (known !== undefined) count(explained, known.reason);
+      const match = known.find(({ fits }) => fits(line));
+      if (match !== undefined) count(explained, match.reason);
       else count(unexplained, `${line.level >= 50 ? 'error' : 'warning'}: ${generalise(line.msg)}`);
     }
   }

@@ -4,18 +4,20 @@
  *   node conformance/kubelet/run.ts [options]
  *     --only NAME          scenarios to run (all); may be repeated
  *     --jobs N             scenarios at a time (6)
- *     --evented-pleg       the kubelet learns of changes by the runtime's events
+ *     --gate NAME=BOOL     a feature gate of the kubelet, such as EventedPLEG=true; may be repeated
  *     --out DIR            logs (in the cache unless given)
  *     --crun PATH          a crun of your own, or `newer` for Debian 13's
  *     --log-level LEVEL    of berthd (info)
  *     --keep               after a failure, wait for Enter before taking the pods away
  *
- * Ends with 0 only if every scenario passed or cannot work here for a reason that it states, and nothing was left behind.
+ * Ends with 0 only if every scenario passed or cannot work here for a reason that it states, nothing was left
+ * behind, and berthd's log has no warning that explanations.ts does not explain.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDir } from '../cache.ts';
+import { formatReview, reviewLog } from '../critest/log-review.ts';
 import {
   conformancePackages,
   demoPackages,
@@ -28,6 +30,7 @@ import { ensureTools } from '../tools/build.ts';
 import { ensureNewerCrun } from '../tools/newer-crun.ts';
 import { Bed } from './bed.ts';
 import { ensureKubelet } from './build.ts';
+import { explanations } from './explanations.ts';
 import { TestPod } from './pod.ts';
 import { formatTable, type Outcome } from './report.ts';
 import { scenarios } from './scenarios/catalogue.ts';
@@ -38,7 +41,7 @@ function readOptions() {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       jobs: { type: 'string', default: '6' },
-      'evented-pleg': { type: 'boolean', default: false },
+      gate: { type: 'string', multiple: true, default: [] },
       out: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
       crun: { type: 'string' },
@@ -46,6 +49,10 @@ function readOptions() {
     },
   });
   return values;
+}
+
+function readGates(list: readonly string[]): Record<string, boolean> {
+  return Object.fromEntries(list.map((text) => [text.split('=')[0] ?? '', text.endsWith('=true')]));
 }
 
 async function main(): Promise<void> {
@@ -61,7 +68,7 @@ async function main(): Promise<void> {
     crictl: (await ensureTools()).crictl,
     streamingClient: await buildStreamingClient(),
     outDir: options.out ?? cacheDir('kubelet', 'out'),
-    featureGates: { PodAndContainerStatsFromCRI: true, EventedPLEG: options['evented-pleg'] },
+    featureGates: { PodAndContainerStatsFromCRI: true, ...readGates(options.gate) },
     logLevel: options['log-level'],
     crun: options.crun === 'newer' ? await ensureNewerCrun() : (options.crun ?? ''),
   });
@@ -80,13 +87,18 @@ async function main(): Promise<void> {
   } finally {
     leftovers = await bed.close();
   }
+  const review = reviewLog(bed.berthd.logFile, explanations);
   const table = formatTable(binaries.version, chosen, outcomes, [
     ...leftovers,
-    ...listComplaints(bed.berthd.logFile),
+    ...formatReview(review).map((line) => `unexplained in berthd's log: ${line}`),
+    ...[...review.explained].map(([reason, count]) => `expected in berthd's log, ${count} times: ${reason}`),
   ]);
   writeFileSync(join(bed.options.outDir, 'table.md'), table);
   console.log(table);
-  process.exitCode = leftovers.length === 0 && outcomes.every(({ verdict }) => verdict !== 'fail') ? 0 : 1;
+  process.exitCode =
+    leftovers.length + review.unexplained.size === 0 && outcomes.every(({ verdict }) => verdict !== 'fail')
+      ? 0
+      : 1;
 }
 
 /** Side by side as far as they allow it; those that stand alone come last. */
@@ -143,19 +155,6 @@ function withinLimit(work: Promise<void>): Promise<void> {
     timer = setTimeout(() => reject(new Error('still not done after 5 minutes')), 300_000);
   });
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
-}
-
-/** Warnings and errors of the daemon, each once, without the ids in it. */
-function listComplaints(logFile: string): string[] {
-  if (!existsSync(logFile)) return [];
-  const counts = new Map<string, number>();
-  for (const line of readFileSync(logFile, 'utf8').split('\n')) {
-    const match = /"level":"?(warn|error|fatal|40|50|60)"?.*"msg":"((?:[^"\\]|\\.)*)"/.exec(line);
-    if (match === null) continue;
-    const text = `${match[1]}: ${match[2]?.replace(/[0-9a-f]{12,}/g, 'ID')}`;
-    counts.set(text, (counts.get(text) ?? 0) + 1);
-  }
-  return [...counts].map(([text, count]) => `berthd logged ${count} times ${text}`);
 }
 
 async function waitForEnter(bed: Bed): Promise<void> {

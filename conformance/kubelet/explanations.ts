@@ -1,0 +1,25 @@
+/** Warnings and errors of the daemon's log that the scenarios provoke. Any other fails the run. */
+import type { Explanation } from '../critest/log-review.ts';
+
+export const explanations: readonly Explanation[] = [
+  {
+    fits: ({ msg }) => /^(PullImage failed: |pulling )\S*.*(no-such-image|registry\.invalid)/.test(msg),
+    reason: 'image-pull names images that do not exist',
+  },
+  {
+    fits: ({ msg }) => /team\/private:1.*authorization failed/.test(msg),
+    reason: 'private-image pulls without the password',
+  },
+  {
+    fits: ({ rpc, msg }) => rpc === 'CreateContainer' && msg.includes('/no/such/program'),
+    reason: 'crash-loop starts a program that its image lacks',
+  },
+  {
+    fits: ({ msg }) => msg.startsWith('the namespaces of a sandbox are gone'),
+    reason: 'reboot takes the namespaces away',
+  },
+  {
+    fits: ({ rpc, msg }) => rpc === 'GetContainerEvents' && msg.includes('shutting down'),
+    reason: 'the kubelet follows events until the daemon ends',
+  },
+];
