@@ -220,15 +220,13 @@ function prepareStdio(kind: 'null' | 'pipe' | number, isInput: boolean): Stdio {
  */
 export function launch(options: LaunchOptions): Launched {
   listen();
-  const stdio = [
-    prepareStdio(options.stdin ?? 'null', true),
-    prepareStdio(options.stdout ?? 'null', false),
-    prepareStdio(options.stderr ?? 'null', false),
-  ];
+  const stdio: Stdio[] = [];
   const actions = Buffer.alloc(fileActionsBytes);
   actionsInit(actions);
   const lifted: number[] = [];
   try {
+    for (const [index, kind] of [options.stdin, options.stdout, options.stderr].entries())
+      stdio.push(prepareStdio(kind ?? 'null', index === 0));
     const wanted = new Map<number, number>(stdio.map((entry, index) => [index, entry.childFd]));
     for (const [target, fd] of Object.entries(options.descriptors ?? {})) wanted.set(Number(target), fd);
     for (const [target, fd] of wanted) {
