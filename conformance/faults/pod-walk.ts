@@ -172,12 +172,12 @@ export class PodWalk {
       .toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0));
   }
 
-  /** Runs a command that says hello and expects to hear it. */
+  /** Runs a command that says hello, once the container's own has made `/ready`, and expects to hear it. */
   async exec(): Promise<void> {
     await this.#insist('ExecSync', async () => {
       const reply = await this.#bed.call('ExecSync', {
         container_id: this.#containerId,
-        cmd: ['echo', 'hello'],
+        cmd: ['sh', '-c', 'until test -e /ready; do usleep 10000; done; echo hello'],
         timeout: 10n,
       });
       const said = Buffer.from(reply.stdout).toString();

@@ -15,7 +15,7 @@ import { Counter } from './counter.ts';
 import { isIsolated } from './isolate.ts';
 import { PodWalk } from './pod-walk.ts';
 
-const command = ['sh', '-c', 'trap "exit 3" TERM; while :; do usleep 50000; done'];
+const command = ['sh', '-c', 'trap "exit 3" TERM; : >/ready; while :; do usleep 50000; done'];
 /** A pod may meet several kills in each of its steps. */
 const tries = 40;
 /** What the heap may differ by from one collection to the next. */

@@ -38,8 +38,8 @@ const preludes: Partial<Record<StepName, string>> = {
   'remove-container/delete-from-runtime': 'stop-container/release:before=error',
 };
 
-const obedient = ['sh', '-c', 'trap "exit 3" TERM; while :; do usleep 20000; done'];
-const deaf = ['sh', '-c', 'trap "" TERM; while :; do usleep 20000; done'];
+const obedient = ['sh', '-c', 'trap "exit 3" TERM; : >/ready; while :; do usleep 20000; done'];
+const deaf = ['sh', '-c', 'trap "" TERM; : >/ready; while :; do usleep 20000; done'];
 
 function allCases(): Case[] {
   return stepNames.flatMap((step) =>
