@@ -21,6 +21,7 @@ import type { ContainerManager, ExecSyncResult } from '../contract.ts';
 import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
 import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
+import { saysNotRunning } from '../oci/errors.ts';
 import type { RecordStore } from '../record-store.ts';
 import { isSameRequest } from '../same-request.ts';
 import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
@@ -402,19 +403,24 @@ export class CrunContainers implements ContainerManager {
       throw new RuntimeError('InvalidArgument', `exec in container ${record.id}: the command is empty`);
     const runtime = this.#options.handlers.get(record.handler);
     const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
-    return execSync(
-      runtime,
-      {
-        containerId: record.id,
-        bundle: this.#options.paths.bundle(record.id),
-        command,
-        timeoutMs,
-        drainMs: this.#options.execDrainMs,
-        isDetached: mustDetach(runtime, record.config, sandbox.config),
-        listProcesses: () => this.#listProcesses(record),
-      },
-      signal,
-    );
+    const request = {
+      containerId: record.id,
+      bundle: this.#options.paths.bundle(record.id),
+      command,
+      timeoutMs,
+      drainMs: this.#options.execDrainMs,
+      isDetached: mustDetach(runtime, record.config, sandbox.config),
+      listProcesses: () => this.#listProcesses(record),
+    };
+    try {
+      return await execSync(runtime, request, signal);
+    } catch (error) {
+      throw hasEnded(error, record)
+        ? new RuntimeError('FailedPrecondition', `container ${record.id} has ended: ${messageOf(error)}`, {
+            cause: error,
+          })
+        : error;
+    }
   }
 
   #listProcesses({ cgroupsPath }: ContainerRecord): readonly number[] {
@@ -515,4 +521,10 @@ export class CrunContainers implements ContainerManager {
     this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
     this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
   }
+}
+
+/** Whether something failed, in words that depend on where it was, only because the container ended under it. */
+function hasEnded(error: unknown, { process }: ContainerRecord): boolean {
+  if (!(error instanceof RuntimeError) || error.kind !== 'Internal') return false;
+  return !process || !isRunning(process) || saysNotRunning(error.message);
 }

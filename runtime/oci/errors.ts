@@ -35,11 +35,15 @@ export function kindOfFailure(words: string): 'InvalidArgument' | 'ResourceExhau
 
 /** Whether the failure only says that the container's process, or the container, is gone. */
 export function meansNotRunning(result: RunResult): boolean {
+  const words = result.stderr.toString();
+  return saysNotRunning(words) || /No such file or directory/i.test(words);
+}
+
+/** The same of a command in a container, whose own program may be the file that is not there. */
+export function saysNotRunning(words: string): boolean {
   // crun: "no such process", "container not running", "error opening file `.../status`: No such file or directory";
   // runc: "container not running", "process already finished", "container does not exist".
-  return /no such process|not running|already finished|does not exist|No such file or directory/i.test(
-    result.stderr.toString(),
-  );
+  return /no such process|not running|already finished|does not exist|\/status`: No such file/i.test(words);
 }
 
 /** The error for a failed command of an OCI runtime. */
