@@ -49,6 +49,19 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return findProcess(identity.pid)?.startTime === identity.startTime;
 }
 
+/** linux/sched.h, PF_EXITING. */
+const exitingFlag = 0x4;
+
+/**
+ * Whether the process is gone, or about to be: the first one of a PID namespace is shown as running until it has taken all
+ * others along, and then no process can enter the namespace any more.
+ */
+export function isEnding(identity: ProcessIdentity): boolean {
+  const fields = statFields(identity.pid);
+  if (!fields || Number(fields[19]) !== identity.startTime) return true;
+  return fields[0] === 'Z' || fields[0] === 'X' || (Number(fields[6]) & exitingFlag) !== 0;
+}
+
 /** All descendants of `pid` that run now, children before grandchildren; `pid` itself is not among them. */
 export function listDescendants(pid: number): number[] {
   const childrenOf = new Map<number, number[]>();

@@ -14,7 +14,7 @@ import { step } from '#base/step.ts';
 import { killGroup, listGroupProcesses } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { unmountAllAside } from '#host/mount.ts';
-import { isRunning, signalProcess } from '#host/proc.ts';
+import { isEnding, isRunning, signalProcess } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
@@ -526,5 +526,5 @@ export class CrunContainers implements ContainerManager {
 /** Whether something failed, in words that depend on where it was, only because the container ended under it. */
 function hasEnded(error: unknown, { process }: ContainerRecord): boolean {
   if (!(error instanceof RuntimeError) || error.kind !== 'Internal') return false;
-  return !process || !isRunning(process) || saysNotRunning(error.message);
+  return !process || isEnding(process) || saysNotRunning(error.message);
 }
