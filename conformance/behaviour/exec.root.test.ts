@@ -107,7 +107,7 @@ test('output beyond what a message takes is read and dropped, and the command ru
   expect(reply.stdout.every((byte) => byte === 0x6f)).toBe(true);
 });
 
-test.each(['crun', 'runc'])(
+test.concurrent.each(['crun', 'runc'])(
   'a child that holds the output open is waited for only a while (%s)',
   async (handler) => {
     const other = await bed.runPod({}, handler);

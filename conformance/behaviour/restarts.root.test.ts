@@ -70,14 +70,6 @@ test.concurrent('so is that of one which dies in the same moment as its monitor'
   expect(await bed.ended(id)).toMatchObject({ exit_code: 137, reason: 'Error' });
 });
 
-test.concurrent('and that of one whose monitor hangs', async () => {
-  const id = await bed.run(pod, 'hung', shell(loop));
-  process.kill(monitorOf(id), 'SIGSTOP');
-  await stop(id, 0);
-  expect(await bed.status(id)).toMatchObject({ exit_code: 137, reason: 'Error' });
-  await bed.call('RemoveContainer', { container_id: id });
-});
-
 test('pods outlive a daemon that is killed, and what happens meanwhile is known', async () => {
   const shared = await bed.runPod({
     linux: {
