@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { projectRoot } from '../cache.ts';
 import { readTail } from '../critest/server.ts';
 import { type BenchCgroup, type BenchCgroups, commandInCgroup } from './cgroup.ts';
-import { CriClient } from './client.ts';
+import { CriClient } from '../cri-client.ts';
 import { type DaemonSettings, writeBerthConfig, writeContainerdConfig } from './settings.ts';
 
 export const daemonNames = ['berth', 'containerd'] as const;

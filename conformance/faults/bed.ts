@@ -25,7 +25,7 @@ import type { Config } from '#daemon/config/options.ts';
 import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
 import { listMounts, unmountAll } from '#host/mount.ts';
 import { listDescendants, listProcessesOf } from '#host/proc.ts';
-import { CriClient, type MethodName, type ReplyOf, type RequestOf } from '../bench/client.ts';
+import { CriClient, type MethodName, type ReplyOf, type RequestOf } from '../cri-client.ts';
 import { projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
 import { makeImage, makeLayer } from '../fixtures/image.ts';
