@@ -5,9 +5,9 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { projectRoot } from '../cache.ts';
+import { CriClient } from '../cri-client.ts';
 import { readTail } from '../critest/server.ts';
 import { type BenchCgroup, type BenchCgroups, commandInCgroup } from './cgroup.ts';
-import { CriClient } from '../cri-client.ts';
 import { type DaemonSettings, writeBerthConfig, writeContainerdConfig } from './settings.ts';
 
 export const daemonNames = ['berth', 'containerd'] as const;
