@@ -172,12 +172,16 @@ export class PodWalk {
       .toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0));
   }
 
-  /** Runs a command that says hello, once the container's own has made `/ready`, and expects to hear it. */
-  async exec(): Promise<void> {
+  /**
+   * Runs a command that says hello and expects to hear it. `when` 'ready' waits for the file `/ready`, which the container's
+   * own command makes as soon as it can take a signal.
+   */
+  async exec(when: 'now' | 'ready' = 'now'): Promise<void> {
+    const wait = when === 'ready' ? 'until test -e /ready; do usleep 10000; done; ' : '';
     await this.#insist('ExecSync', async () => {
       const reply = await this.#bed.call('ExecSync', {
         container_id: this.#containerId,
-        cmd: ['sh', '-c', 'until test -e /ready; do usleep 10000; done; echo hello'],
+        cmd: ['sh', '-c', `${wait}echo hello`],
         timeout: 10n,
       });
       const said = Buffer.from(reply.stdout).toString();

@@ -25,7 +25,7 @@ async function leadOneLife(bed: FaultBed, name: string, index: number): Promise<
   const walk = new PodWalk(bed, { name, sharesPid: index % 5 === 0, tries });
   await walk.run();
   await walk.start(command);
-  await walk.exec();
+  await walk.exec('ready');
   await walk.stopContainer(index % 3 === 0 ? 0n : 10n);
   const { state } = await walk.status();
   if (state !== 2) throw new Error(`${name}: its container is in state ${state} after the stop`);

@@ -84,7 +84,7 @@ async function live(bed: FaultBed, one: Case, failures: string[]): Promise<void>
   try {
     await walk.run();
     await walk.start(ignoresTerm ? deaf : obedient);
-    await walk.exec();
+    await walk.exec('ready');
     await walk.stopContainer(ignoresTerm ? 1n : 10n);
     const { state, exitCode } = await walk.status();
     // A container of a pod that shares its PID namespace is killed with its sandbox's init; alone it says its own code.
