@@ -97,6 +97,8 @@ export class Bed {
         `--root-dir=${this.paths.root}`,
         `--cert-dir=${this.dir}/pki`,
         `--hostname-override=${nodeName}`,
+        // Otherwise the kubelet asks the DNS for the node's name again and again, and waits for the answer.
+        `--node-ip=${findNodeAddress()}`,
         '--v=2',
       ],
       join(outDir, 'kubelet.log'),

@@ -86,14 +86,16 @@ export const faults: readonly Scenario[] = [
     isAlone: true,
     async run(pod, bed) {
       const log = await placeCounter(bed);
-      bed.placeText('ends', simplePod('ends', 'sleep 15; exit 5', 'restartPolicy: Never'));
+      bed.placeText('ends', simplePod('ends', 'sleep 40; exit 5', 'restartPolicy: Never'));
       const ends = new TestPod(bed, 'ends');
       bed.placeText('removed', simplePod('removed', 'sleep 1000'));
       const removed = new TestPod(bed, 'removed');
-      for (const one of [pod, ends, removed]) await one.waitReady();
+      bed.place('probes');
+      const probes = new TestPod(bed, 'probes');
+      for (const one of [pod, ends, removed, probes]) await one.waitReady();
       const keep = (lines: string[]) =>
         lines
-          .filter((line) => /^(two-containers|berthd-down|counter)/.test(line))
+          .filter((line) => /^(probes|berthd-down|counter)/.test(line))
           .map((line) => line.replace(/ (true|false)$/, ''));
       const before = keep(await identities(bed));
       await bed.berthd.stop('SIGKILL');
@@ -113,12 +115,14 @@ export const faults: readonly Scenario[] = [
       assert.deepEqual([state.terminated?.exitCode, state.terminated?.reason], [5, 'Error']);
       const tookMs =
         Date.parse(state.terminated?.finishedAt ?? '') - Date.parse(state.terminated?.startedAt ?? '');
-      assert.ok(tookMs >= 14_000 && tookMs <= 17_000, `it ran for ${tookMs} ms of 15 s`);
+      assert.ok(tookMs >= 39_000 && tookMs <= 43_000, `it ran for ${tookMs} ms of 40 s`);
       await removed.remove();
-      await pod.waitReady();
+      for (const one of [pod, probes]) await one.waitReady();
+      // Longer than the probes' periods and thresholds together.
+      await pause(10_000);
       assert.deepEqual(keep(await identities(bed)), before);
       assertWholeLog(await log.logs('main'), 900);
-      for (const one of [log, ends, new TestPod(bed, 'added')]) await one.remove();
+      for (const one of [log, ends, probes, new TestPod(bed, 'added')]) await one.remove();
     },
   },
   {
