@@ -50,6 +50,8 @@ export interface BedOptions {
   readonly runtime?: 'berth' | 'containerd';
   /** The crun of the default handler. Empty: the installed one. */
   readonly crun?: string;
+  /** The default handler. */
+  readonly handler?: string;
 }
 
 export class Bed {
@@ -347,7 +349,7 @@ export class Bed {
       server: { socket: `${dir}/run/berth.sock` },
       log: { level: this.options.logLevel, format: 'json' },
       metrics: { address: '' },
-      runtime: { cgroup_driver: 'cgroupfs' },
+      runtime: { cgroup_driver: 'cgroupfs', default_handler: this.options.handler ?? 'crun' },
       'handlers.crun': { type: 'crun', path: crun },
       network: {
         cni_config_dir: this.network.confDir,

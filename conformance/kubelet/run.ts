@@ -7,6 +7,7 @@
  *     --gate NAME=BOOL     a feature gate of the kubelet, such as EventedPLEG=true; may be repeated
  *     --out DIR            logs (in the cache unless given)
  *     --crun PATH          a crun of your own, or `newer` for Debian 13's
+ *     --handler NAME       what runs every pod: crun or runc (crun)
  *     --log-level LEVEL    of berthd (info)
  *     --keep               after a failure, wait for Enter before taking the pods away
  *
@@ -45,6 +46,7 @@ function readOptions() {
       out: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
       crun: { type: 'string' },
+      handler: { type: 'string', default: 'crun' },
       keep: { type: 'boolean', default: false },
     },
   });
@@ -70,6 +72,7 @@ async function main(): Promise<void> {
     outDir: options.out ?? cacheDir('kubelet', 'out'),
     featureGates: { PodAndContainerStatsFromCRI: true, ...readGates(options.gate) },
     logLevel: options['log-level'],
+    handler: options.handler,
     crun: options.crun === 'newer' ? await ensureNewerCrun() : (options.crun ?? ''),
   });
   const outcomes: Outcome[] = [];
