@@ -177,12 +177,13 @@ export class Bed {
     return join(this.dir, 'host', name);
   }
 
-  /** `crun` replaces that of the options until the next start. */
-  async startBerthd(crun = this.options.crun ?? ''): Promise<void> {
+  /** What is given replaces the options until the next start. */
+  async startBerthd(changes: Pick<BedOptions, 'crun' | 'handler'> = {}): Promise<void> {
     if (this.options.runtime === 'containerd') {
       const paths = { cniConfDir: this.network.confDir, registryHostsDir: join(this.dir, 'hosts') };
       writeContainerdConfig({ dir: join(this.dir, 'run'), ...paths }, 'runc');
-    } else writeFileSync(join(this.dir, 'berth.toml'), this.#berthConfiguration(crun));
+    } else
+      writeFileSync(join(this.dir, 'berth.toml'), this.#berthConfiguration({ ...this.options, ...changes }));
     this.berthd.start();
     await until('berthd answers', 30_000, async () => {
       if (!this.berthd.isRunning()) throw new Hopeless(`berthd ended: ${tail(this.berthd.logFile)}`);
@@ -342,14 +343,14 @@ export class Bed {
     return [...formatLeftovers(unexpected), ...unexpectedCgroups].map((line) => `left behind: ${line}`);
   }
 
-  #berthConfiguration(crun: string): string {
+  #berthConfiguration({ crun = '', handler = 'crun' }: BedOptions): string {
     const { dir } = this;
     const tables: Record<string, Record<string, unknown>> = {
       daemon: { root_dir: `${dir}/berth`, state_dir: `${dir}/run/b` },
       server: { socket: `${dir}/run/berth.sock` },
       log: { level: this.options.logLevel, format: 'json' },
       metrics: { address: '' },
-      runtime: { cgroup_driver: 'cgroupfs', default_handler: this.options.handler ?? 'crun' },
+      runtime: { cgroup_driver: 'cgroupfs', default_handler: handler },
       'handlers.crun': { type: 'crun', path: crun },
       network: {
         cni_config_dir: this.network.confDir,

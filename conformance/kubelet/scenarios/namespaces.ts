@@ -95,7 +95,7 @@ export const namespaces: readonly Scenario[] = [
       if (isAble !== true) {
         // crun makes idmapped mounts from 1.9 on; Debian 12 has 1.8.
         await bed.berthd.stop();
-        await bed.startBerthd(await ensureNewerCrun());
+        await bed.startBerthd({ crun: await ensureNewerCrun(), handler: 'crun' });
       }
       await pod.waitReady();
       assert.equal(await pod.sh('main', 'id -u'), '0');
