@@ -1,24 +1,6 @@
 /** What the log says about a call: which RPC on what, how long, and how it ended. Never a request's content. */
 import { type ErrorKind, isRuntimeError, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import type { RpcName } from './method.ts';
-
-/** Calls that change something are worth a line; the others come by the thousand. */
-const changing: ReadonlySet<RpcName> = new Set([
-  'RunPodSandbox',
-  'StopPodSandbox',
-  'RemovePodSandbox',
-  'CreateContainer',
-  'StartContainer',
-  'StopContainer',
-  'RemoveContainer',
-  'UpdateContainerResources',
-  'UpdatePodSandboxResources',
-  'UpdateRuntimeConfig',
-  'CheckpointContainer',
-  'PullImage',
-  'RemoveImage',
-] satisfies RpcName[]);
 
 /** Kinds that say something about the request rather than about us. */
 const clientKinds: ReadonlySet<ErrorKind> = new Set([
@@ -33,10 +15,9 @@ const clientKinds: ReadonlySet<ErrorKind> = new Set([
 /** Logs the end of a call. `request` and `reply` are looked at for ids only. */
 export function logCall(
   log: Log,
-  rpc: RpcName,
+  { name: rpc, isChange }: { readonly name: string; readonly isChange: boolean },
   call: { request: unknown; reply: unknown; startedMs: number; error: unknown },
 ): void {
-  const isChange = changing.has(rpc);
   const level = levelOf(isChange, call.error);
   if (!log.isLevelEnabled(level)) return;
   const fields: Record<string, unknown> = {

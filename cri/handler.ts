@@ -3,17 +3,31 @@
  * status, and a log line and metrics for each call. A handler can throw whatever it likes; nothing it does ends the
  * process or leaves the client waiting.
  */
-import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+} from '@grpc/grpc-js';
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
-import { decode, encode } from '#proto/codec.ts';
-import type { MessageInits, MessageName, Messages } from '#proto/generated/cri.ts';
 import { logCall } from './call-log.ts';
 import type { InFlightCalls } from './in-flight.ts';
-import { methods, type RpcName } from './method.ts';
 import type { Readiness } from './readiness.ts';
 import { type GrpcStatus, grpcStatusOf, resultName } from './status.ts';
+
+/** One RPC of any service, as the adapter sees it. */
+export interface ServedMethod {
+  readonly name: string;
+  /** Throws InvalidArgument if the bytes are no such message. */
+  decodeRequest(bytes: Buffer): unknown;
+  encodeReply(reply: unknown): Buffer;
+  /** Answers while the daemon still recovers: its answer says so. */
+  readonly isAlwaysAnswered: boolean;
+  /** Changes something, and is worth a line in the log. */
+  readonly isChange: boolean;
+}
 
 export interface AdapterOptions {
   readonly log: Log;
@@ -24,14 +38,16 @@ export interface AdapterOptions {
 
 /** What the adapter needs of a grpc-js call, unary or streaming. */
 interface ServerCall {
-  readonly request: Buffer;
+  /** Absent where requests are streamed. */
+  readonly request?: Buffer;
   readonly cancelled: boolean;
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
-/** RPCs that answer while the daemon still recovers: their answer says so. */
-const alwaysAnswered: ReadonlySet<RpcName> = new Set(['Version', 'Status'] satisfies RpcName[]);
+interface Writable {
+  write(bytes: Buffer, callback: () => void): unknown;
+}
 
 /**
  * A client's own clock ends its call a moment before ours does, and it then only says "cancelled"; so close to the
@@ -43,14 +59,14 @@ type Work = (request: never, signal: AbortSignal) => unknown;
 
 /** Wraps a unary handler for grpc-js. It takes and gives bytes: (de)serialisers of grpc-js are the identity. */
 export function adaptUnary(
-  rpc: RpcName,
+  method: ServedMethod,
   work: Work,
   options: AdapterOptions,
 ): handleUnaryCall<Buffer, Buffer> {
   return (call, callback) => {
-    run(rpc, call as unknown as ServerCall, options, async (request, signal) => {
+    run(method, call as unknown as ServerCall, options, async (request, signal) => {
       const reply = await work(request as never, signal);
-      return { reply, bytes: bytesOf(rpc, reply) };
+      return { reply, bytes: bytesOf(method, reply) };
     }).then(
       (bytes) => callback(null, bytes),
       (status: GrpcStatus) => callback(status as never),
@@ -66,13 +82,13 @@ type StreamWork = (
 
 /** Wraps a server-streaming handler for grpc-js. */
 export function adaptStream(
-  rpc: RpcName,
+  method: ServedMethod,
   work: StreamWork,
   options: AdapterOptions,
 ): handleServerStreamingCall<Buffer, Buffer> {
   return (call) => {
-    run(rpc, call as unknown as ServerCall, options, async (request, signal) => {
-      await work(request as never, (message) => write(call, bytesOf(rpc, message), signal), signal);
+    run(method, call as unknown as ServerCall, options, async (request, signal) => {
+      await work(request as never, (message) => write(call, bytesOf(method, message), signal), signal);
       return { reply: undefined, bytes: Buffer.alloc(0) };
     }).then(
       () => call.end(),
@@ -81,14 +97,76 @@ export function adaptStream(
   };
 }
 
+type UploadWork = (requests: AsyncIterable<never>, signal: AbortSignal) => unknown;
+
+/** Wraps a client-streaming handler for grpc-js. Requests are read as fast as the handler takes them. */
+export function adaptUpload(
+  method: ServedMethod,
+  work: UploadWork,
+  options: AdapterOptions,
+): handleClientStreamingCall<Buffer, Buffer> {
+  return (call, callback) => {
+    run(method, call as unknown as ServerCall, options, async (_, signal) => {
+      const reply = await work(requestsOf(method, call, signal), signal);
+      return { reply, bytes: bytesOf(method, reply) };
+    }).then(
+      (bytes) => callback(null, bytes),
+      (status: GrpcStatus) => callback(status as never),
+    );
+  };
+}
+
+type DialogueWork = (
+  requests: AsyncIterable<never>,
+  send: (message: never) => Promise<void>,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** Wraps a handler that streams both ways for grpc-js. */
+export function adaptDialogue(
+  method: ServedMethod,
+  work: DialogueWork,
+  options: AdapterOptions,
+): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    run(method, call as unknown as ServerCall, options, async (_, signal) => {
+      const send = (message: never) => write(call, bytesOf(method, message), signal);
+      await work(requestsOf(method, call, signal), send, signal);
+      return { reply: undefined, bytes: Buffer.alloc(0) };
+    }).then(
+      () => call.end(),
+      (status: GrpcStatus) => call.emit('error', status),
+    );
+  };
+}
+
+/** The decoded requests of a call. Throws the signal's reason when the call ends early. */
+async function* requestsOf(
+  method: ServedMethod,
+  call: AsyncIterable<Buffer>,
+  signal: AbortSignal,
+): AsyncGenerator<never> {
+  try {
+    for await (const bytes of call) {
+      signal.throwIfAborted();
+      yield method.decodeRequest(bytes) as never;
+    }
+  } catch (error) {
+    // A call that its client gave up is destroyed: the stream's own error says nothing of it.
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
 /** Runs one call from its bytes to its bytes. Rejects with a GrpcStatus and nothing else. */
 async function run(
-  rpc: RpcName,
+  method: ServedMethod,
   call: ServerCall,
   { log, metrics, readiness, calls }: AdapterOptions,
   work: (request: unknown, signal: AbortSignal) => Promise<{ reply: unknown; bytes: Buffer }>,
 ): Promise<Buffer> {
   const startedMs = performance.now();
+  const rpc = method.name;
   const ended = metrics?.begin(rpc);
   const cancel = new AbortController();
   const onCancelled = (): void => cancel.abort(cancellation(rpc, call));
@@ -99,8 +177,8 @@ async function run(
   let reply: unknown;
   let error: unknown;
   try {
-    request = decode(methods[rpc].requestType, call.request);
-    if (!readiness.isReady && !alwaysAnswered.has(rpc)) await readiness.wait(rpc, cancel.signal);
+    if (call.request !== undefined) request = method.decodeRequest(call.request);
+    if (!readiness.isReady && !method.isAlwaysAnswered) await readiness.wait(rpc, cancel.signal);
     cancel.signal.throwIfAborted();
     const result = await work(request, cancel.signal);
     reply = result.reply;
@@ -111,28 +189,23 @@ async function run(
   } finally {
     calls.delete(cancel);
     ended?.(resultName(error));
-    logCall(log, rpc, { request, reply, startedMs, error });
+    logCall(log, method, { request, reply, startedMs, error });
   }
 }
 
-function cancellation(rpc: RpcName, call: ServerCall): RuntimeError {
+function cancellation(rpc: string, call: ServerCall): RuntimeError {
   const leftMs = Number(call.getDeadline()) - Date.now();
   return leftMs <= deadlineToleranceMs
     ? new RuntimeError('DeadlineExceeded', `${rpc}: the client's deadline has passed`)
     : new RuntimeError('Canceled', `${rpc}: canceled by the client`);
 }
 
-function bytesOf(rpc: RpcName, reply: unknown): Buffer {
-  if (Buffer.isBuffer(reply)) return reply;
-  return encode(methods[rpc].responseType as MessageName, reply as MessageInits[keyof Messages]);
+function bytesOf(method: ServedMethod, reply: unknown): Buffer {
+  return Buffer.isBuffer(reply) ? reply : method.encodeReply(reply);
 }
 
 /** grpc-js forgets the callback of a write when the call has ended, so the signal ends the wait too. */
-function write(
-  call: ServerWritableStream<Buffer, Buffer>,
-  bytes: Buffer,
-  signal: AbortSignal,
-): Promise<void> {
+function write(call: Writable, bytes: Buffer, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
       reject(signal.reason);

@@ -1,5 +1,13 @@
-/** The RPCs by name, with the types of their messages, as the generated method tables give them. */
-import { ImageService, type MessageInits, type Messages, RuntimeService } from '#proto/generated/cri.ts';
+/** The RPCs of the CRI by name, with the types of their messages, as the generated method tables give them. */
+import { decode, encode } from '#proto/codec.ts';
+import {
+  ImageService,
+  type MessageInits,
+  type MessageName,
+  type Messages,
+  RuntimeService,
+} from '#proto/generated/cri.ts';
+import type { ServedMethod } from './handler.ts';
 
 export const methods = { ...RuntimeService, ...ImageService } as const;
 
@@ -38,4 +46,36 @@ export type CriHandlers = { readonly [K in UnaryName]: UnaryHandler<K> } & {
 
 export function isStreamName(name: RpcName): name is StreamName {
   return methods[name].responseStream;
+}
+
+/** RPCs that answer while the daemon still recovers: their answer says so. */
+const alwaysAnswered: ReadonlySet<RpcName> = new Set(['Version', 'Status'] satisfies RpcName[]);
+
+/** Calls that change something are worth a line; the others come by the thousand. */
+const changing: ReadonlySet<RpcName> = new Set([
+  'RunPodSandbox',
+  'StopPodSandbox',
+  'RemovePodSandbox',
+  'CreateContainer',
+  'StartContainer',
+  'StopContainer',
+  'RemoveContainer',
+  'UpdateContainerResources',
+  'UpdatePodSandboxResources',
+  'UpdateRuntimeConfig',
+  'CheckpointContainer',
+  'PullImage',
+  'RemoveImage',
+] satisfies RpcName[]);
+
+/** What the adapter has to know of an RPC of the CRI. */
+export function servedMethod(name: RpcName): ServedMethod {
+  const { requestType, responseType } = methods[name];
+  return {
+    name,
+    decodeRequest: (bytes) => decode(requestType, bytes),
+    encodeReply: (reply) => encode(responseType as MessageName, reply as MessageInits[MessageName]),
+    isAlwaysAnswered: alwaysAnswered.has(name),
+    isChange: changing.has(name),
+  };
 }

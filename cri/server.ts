@@ -11,11 +11,20 @@ import {
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
-import { ImageService, type Method, RuntimeService } from '#proto/generated/cri.ts';
-import { adaptStream, adaptUnary } from './handler.ts';
+import { Admin } from '#proto/berth/generated/admin.ts';
+import { ImageService, RuntimeService } from '#proto/generated/cri.ts';
+import { type AdminHandlers, type AdminRpcName, servedAdminMethod } from './admin/method.ts';
+import {
+  type AdapterOptions,
+  adaptDialogue,
+  adaptStream,
+  adaptUnary,
+  adaptUpload,
+  type ServedMethod,
+} from './handler.ts';
 import { InFlightCalls } from './in-flight.ts';
 import { tolerateLongDeadlines } from './long-deadline.ts';
-import { type CriHandlers, isStreamName, type RpcName } from './method.ts';
+import { type CriHandlers, type RpcName, servedMethod } from './method.ts';
 import { Readiness } from './readiness.ts';
 
 /** What clients of the CRI accept per message, in both directions. */
@@ -35,7 +44,14 @@ export class CriServer {
   /** Open it when recovery has ended; until then only Version and Status answer. */
   readonly readiness: Readiness;
 
-  constructor(options: { handlers: CriHandlers; log: Log; metrics?: WorkMetrics; readiness?: Readiness }) {
+  constructor(options: {
+    handlers: CriHandlers;
+    /** Without it the admin service is not offered. */
+    admin?: AdminHandlers;
+    log: Log;
+    metrics?: WorkMetrics;
+    readiness?: Readiness;
+  }) {
     this.#log = options.log;
     this.readiness = options.readiness ?? new Readiness();
     tolerateLongDeadlines();
@@ -51,17 +67,26 @@ export class CriServer {
       readiness: this.readiness,
       calls: this.#calls,
     };
-    for (const service of [RuntimeService, ImageService]) {
-      const definitions: Record<string, MethodDefinition<Buffer, Buffer>> = {};
-      const implementations: UntypedServiceImplementation = {};
-      for (const name of Object.keys(service) as RpcName[]) {
-        definitions[name] = definitionOf((service as Readonly<Record<string, Method>>)[name]!);
-        implementations[name] = isStreamName(name)
-          ? adaptStream(name, options.handlers[name] as never, adapter)
-          : adaptUnary(name, options.handlers[name] as never, adapter);
-      }
-      this.#server.addService(definitions, implementations);
+    const { handlers, admin } = options;
+    for (const service of [RuntimeService, ImageService])
+      this.#addService(service, (name) => servedMethod(name as RpcName), handlers, adapter);
+    if (admin) this.#addService(Admin, (name) => servedAdminMethod(name as AdminRpcName), admin, adapter);
+  }
+
+  #addService(
+    service: Readonly<Record<string, RpcShape>>,
+    served: (name: string) => ServedMethod,
+    handlers: object,
+    adapter: AdapterOptions,
+  ): void {
+    const definitions: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+    const implementations: UntypedServiceImplementation = {};
+    for (const [name, shape] of Object.entries(service)) {
+      definitions[name] = definitionOf(shape);
+      const work = (handlers as Readonly<Record<string, never>>)[name]!;
+      implementations[name] = adapterFor(shape)(served(name), work, adapter);
     }
+    this.#server.addService(definitions, implementations);
   }
 
   /** Calls under way. */
@@ -127,7 +152,20 @@ function identity(bytes: Buffer): Buffer {
   return bytes;
 }
 
-function definitionOf(method: Method): MethodDefinition<Buffer, Buffer> {
+/** What of a method's row in a generated table matters here, whatever its service. */
+interface RpcShape {
+  readonly name: string;
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+}
+
+function adapterFor({ requestStream, responseStream }: RpcShape) {
+  if (requestStream) return responseStream ? adaptDialogue : adaptUpload;
+  return responseStream ? adaptStream : adaptUnary;
+}
+
+function definitionOf(method: RpcShape): MethodDefinition<Buffer, Buffer> {
   return {
     path: method.path,
     requestStream: method.requestStream,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
+import { adminHandlers } from '#cri/admin/handlers.ts';
 import { ContainerEvents } from '#cri/events.ts';
 import { criHandlers } from '#cri/handlers.ts';
 import { Readiness } from '#cri/readiness.ts';
@@ -36,6 +37,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const events = new ContainerEvents(services.cri);
   const server = new CriServer({
     handlers: criHandlers(services.cri, events),
+    admin: adminHandlers(services.admin),
     log,
     metrics: metrics.work('berth_rpc', 'rpc', 'calls of the CRI'),
     readiness,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
+import type { AdminServices } from '#cri/admin/services.ts';
 import type { Readiness } from '#cri/readiness.ts';
 import type { CriServices, RuntimeFacts } from '#cri/services.ts';
 import { StreamingServer } from '#cri/streaming/server.ts';
@@ -32,6 +33,7 @@ import { Nri } from '#runtime/nri/service.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
+import { NodeOperations } from '#runtime/operator/operations.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
 import { currentBootId, recover } from '#runtime/recover.ts';
 import { ImageVolumes } from '#runtime/sandbox/image-volumes.ts';
@@ -46,6 +48,7 @@ import { version } from './version.ts';
 
 export interface Services {
   readonly cri: CriServices;
+  readonly admin: AdminServices;
   /** Takes up what an earlier daemon left. Call once, before calls are let through. */
   recover(): Promise<void>;
   /** Applies the reloadable options of a configuration. */
@@ -361,15 +364,28 @@ export async function buildServices(
     ...(tlsCert === '' ? {} : { tls: { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) } }),
   });
   await streaming.listen();
+  const facts = factsOf(config, cgroupDriver, handlers, readiness);
+  const admin: AdminServices = {
+    facts,
+    node: {
+      rootDir,
+      logRoot: paths.logs,
+      cgroupVersion: host.cgroupVersion,
+      snapshotter: snapshotter instanceof OverlaySnapshotter ? 'overlay' : 'native',
+      startedAtNs: nowNs(),
+    },
+    operations: new NodeOperations({ containers }),
+  };
 
   return {
+    admin,
     cri: {
       sandboxes,
       containers,
       images,
       network,
       lifecycle: announcer,
-      facts: factsOf(config, cgroupDriver, handlers, readiness),
+      facts,
       streaming,
       stats,
       checkpoint: undefined,

@@ -1,6 +1,6 @@
 /**
  * Makes TypeScript of the interfaces: `proto/generated/` from `proto/runtime/v1/api.proto`, `proto/nri/generated/` from those of
- * NRI.
+ * NRI, `proto/berth/generated/` from Berth's own.
  *
  *   node proto/generate.ts            write the files
  *   node proto/generate.ts --check    write nothing; exit 1 if a file differs from what would be written
@@ -48,6 +48,13 @@ const interfaces: readonly Interface[] = [
     folder: 'nri/generated',
     name: 'ttrpc',
     messagesFile: 'ttrpc-messages.ts',
+  },
+  {
+    source: 'berth/admin/v1/admin.proto',
+    packageName: 'berth.admin.v1',
+    folder: 'berth/generated',
+    name: 'admin',
+    messagesFile: 'admin-messages.ts',
   },
 ];
 

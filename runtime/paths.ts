@@ -15,12 +15,15 @@ export class RuntimePaths {
   readonly exits: string;
   readonly sockets: string;
   readonly namespaces: string;
+  /** Log folders of managed pods, each removed with its pod. */
+  readonly logs: string;
 
   constructor(roots: RuntimeRoots) {
     this.roots = roots;
     this.exits = join(roots.state, 'exits');
     this.sockets = join(roots.state, 'attach');
     this.namespaces = join(roots.state, 'namespaces');
+    this.logs = join(roots.root, 'logs');
   }
 
   /** Files of a sandbox: resolv.conf, hostname, hosts, shm. */

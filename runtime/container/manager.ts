@@ -253,7 +253,7 @@ export class CrunContainers implements ContainerManager {
       const exited = this.#exits.whenExited(id);
       task = new StopTask({
         terminate: () =>
-          step('stop-container/signal', () => this.#signal(id, signalNumber(record.stopSignal))),
+          step('stop-container/signal', () => this.sendSignal(id, signalNumber(record.stopSignal))),
         kill: () => this.#attemptKill(id),
         exited,
         verify: () => this.#exits.exitGone(id),
@@ -272,7 +272,8 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
-  #signal(id: ContainerId, signal: number): void {
+  /** Signals the container's first process, if it has one. */
+  sendSignal(id: ContainerId, signal: number): void {
     const record = this.#containers.findExact(id);
     if (record?.process) signalProcess(record.process, signal);
   }

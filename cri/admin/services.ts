@@ -1,0 +1,19 @@
+/** What the admin service's RPCs are made of. Everything arrives by constructor from `daemon/wiring.ts`. */
+import type { ContainerOperations } from '#runtime/operator/contract.ts';
+import type { RuntimeFacts } from '../services.ts';
+
+/** What Info tells beyond the facts that the CRI's Status has. */
+export interface NodeFacts {
+  readonly rootDir: string;
+  /** Log folders of managed pods are made in it. */
+  readonly logRoot: string;
+  readonly cgroupVersion: 1 | 2;
+  readonly snapshotter: string;
+  readonly startedAtNs: bigint;
+}
+
+export interface AdminServices {
+  readonly facts: RuntimeFacts;
+  readonly node: NodeFacts;
+  readonly operations: ContainerOperations;
+}

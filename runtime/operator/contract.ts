@@ -1,0 +1,53 @@
+/**
+ * What an operator may ask of containers beyond the CRI. `cri/admin` calls these; `operations.ts` answers. Ids as in
+ * `../contract.ts`.
+ *
+ * A managed pod is one that an operator's tool made and no kubelet knows: it has the label `managedByLabel`, whatever its
+ * value. Its containers alone can be revived, because a kubelet takes an exited container for one that stays exited.
+ */
+import type { ContainerRecord } from '../container/record.ts';
+
+export const managedByLabel = 'dev.berth/managed-by';
+
+/** A process of a container as the host sees it. */
+export interface ContainerProcess {
+  readonly pid: number;
+  readonly parentPid: number;
+  readonly uid: number;
+  /** One letter, as in /proc/PID/stat. */
+  readonly state: string;
+  /** Unix nanoseconds. */
+  readonly startedAtNs: bigint;
+  readonly cpuNs: bigint;
+  readonly residentBytes: bigint;
+  readonly command: readonly string[];
+}
+
+export interface ContainerOperations {
+  /** The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile. */
+  wait(id: string, signal: AbortSignal): Promise<ContainerRecord>;
+  /** Sends a signal, by name or number. Throws NotFound, FailedPrecondition (not running), InvalidArgument (signal). */
+  kill(id: string, signalName: string): Promise<void>;
+  /**
+   * An exited container of a managed pod becomes created again, with its id, its name and its writable layer; its pod
+   * becomes ready again. Idempotent for a container that is created. Throws NotFound, FailedPrecondition.
+   */
+  revive(id: string, signal: AbortSignal): Promise<void>;
+  /** Throws NotFound, FailedPrecondition (not running). */
+  listProcesses(id: string): readonly ContainerProcess[];
+  /** A tar archive of what is at `path`, links confined to the root. Throws NotFound, FailedPrecondition. */
+  copyFrom(
+    id: string,
+    path: string,
+    options: { readonly followLink: boolean },
+    signal: AbortSignal,
+  ): AsyncIterable<Buffer>;
+  /** Unpacks a tar archive in the folder `path`. Throws NotFound, FailedPrecondition, InvalidArgument (archive). */
+  copyTo(
+    id: string,
+    path: string,
+    archive: AsyncIterable<Buffer>,
+    options: { readonly keepOwner: boolean },
+    signal: AbortSignal,
+  ): Promise<void>;
+}

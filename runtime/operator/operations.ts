@@ -1,0 +1,67 @@
+/** The operations of `contract.ts` on this node's containers. */
+import { abortError, RuntimeError } from '#base/errors.ts';
+import type { CrunContainers } from '../container/manager.ts';
+import type { ContainerRecord } from '../container/record.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+import type { ContainerOperations, ContainerProcess } from './contract.ts';
+
+export interface NodeOperationsOptions {
+  readonly containers: CrunContainers;
+}
+
+export class NodeOperations implements ContainerOperations {
+  readonly #options: NodeOperationsOptions;
+
+  constructor(options: NodeOperationsOptions) {
+    this.#options = options;
+  }
+
+  async wait(idOrPrefix: string, signal: AbortSignal): Promise<ContainerRecord> {
+    const { containers } = this.#options;
+    const { id } = containers.get(idOrPrefix);
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(abortError(signal, `waiting for container ${id}`));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      if (signal.aborted) onAbort();
+      await Promise.race([containers.whenExited(id), aborted.promise]);
+      return containers.get(id);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      aborted.promise.catch(() => {}); // nobody waits any more
+    }
+  }
+
+  async kill(idOrPrefix: string, signalName: string): Promise<void> {
+    const number = signalNumber(signalName);
+    const { containers } = this.#options;
+    const record = containers.get(idOrPrefix);
+    if (record.state !== 'running')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; only a running one takes signals`,
+      );
+    containers.sendSignal(record.id, number);
+  }
+
+  async revive(id: string): Promise<void> {
+    throw notYet(id);
+  }
+
+  listProcesses(id: string): readonly ContainerProcess[] {
+    throw notYet(id);
+  }
+
+  // biome-ignore lint/correctness/useYield: not built yet
+  async *copyFrom(id: string): AsyncIterable<Buffer> {
+    throw notYet(id);
+  }
+
+  async copyTo(id: string): Promise<void> {
+    throw notYet(id);
+  }
+}
+
+function notYet(id: string): RuntimeError {
+  return new RuntimeError('Unimplemented', `container ${id}: not offered by this build of berth`);
+}
