@@ -38,6 +38,7 @@ export const imageName = 'docker.io/library/faulty:latest';
 export const otherImageName = 'docker.io/library/other:latest';
 
 const startTimeoutMs = 60_000;
+const defaultDeadlineMs = 60_000;
 
 /** `cni`: a bridge by the CNI plugins; `native`: the network that Berth brings where there is no CNI configuration. */
 export type BedNetwork = 'cni' | 'native';
@@ -52,6 +53,8 @@ export class FaultBed {
   readonly configFile: string;
   /** The fault to come, if there is one; the daemon removes the file when it happens. */
   readonly faultFile: string;
+  /** There while a planned hang lasts; who removes it ends the hang. */
+  readonly hangFile: string;
   readonly logFile: string;
   readonly cgroupParent: string;
   /** The device that pods are plugged into. */
@@ -65,6 +68,8 @@ export class FaultBed {
   #isClosed = false;
   /** Starts of the daemon, and how long each took until it answered, ms. */
   readonly startsMs: number[] = [];
+  /** How long a call may take unless it says so itself, ms; a minute if undefined. */
+  deadlineMs: number | undefined;
 
   private constructor(dir: string, name: string, network: BedNetwork, registry: Registry) {
     this.dir = dir;
@@ -73,6 +78,7 @@ export class FaultBed {
     this.name = name;
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
+    this.hangFile = `${this.faultFile}.hanging`;
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
@@ -190,7 +196,11 @@ export class FaultBed {
   }
 
   /** One call. Rejects with DaemonDied if the daemon is gone by then; the next `start` brings it back. */
-  async call<N extends MethodName>(name: N, request: RequestOf<N>, timeoutMs = 60_000): Promise<ReplyOf<N>> {
+  async call<N extends MethodName>(
+    name: N,
+    request: RequestOf<N>,
+    timeoutMs = this.deadlineMs ?? defaultDeadlineMs,
+  ): Promise<ReplyOf<N>> {
     if (!this.#client || !this.isRunning) await this.start();
     const child = this.#child;
     try {

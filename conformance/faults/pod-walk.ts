@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { MethodName, ReplyOf, RequestOf } from '../cri-client.ts';
 import { DaemonDied, type FaultBed, imageName } from './bed.ts';
 
 export interface PodWalkOptions {
@@ -17,6 +18,10 @@ export interface PodWalkOptions {
   readonly hostPort?: number;
   /** Tries of each step before it is given up. Default 6. */
   readonly tries?: number;
+  /** How long each call may take. Default: the bed's. */
+  readonly deadlineMs?: number;
+  /** Where failures are told of. Default: a list of the walk's own. */
+  readonly failures?: string[];
 }
 
 /** ContainerState and PodSandboxState of the CRI. */
@@ -59,7 +64,7 @@ export class PodWalk {
   readonly #options: PodWalkOptions;
   readonly #uid = randomUUID();
   /** Failures met on the way, which is what the walk is for. */
-  readonly failures: string[] = [];
+  readonly failures: string[];
   #sandbox: ReturnType<PodWalk['configOf']> | undefined;
   #sandboxId = '';
   #containerId = '';
@@ -67,6 +72,7 @@ export class PodWalk {
   constructor(bed: FaultBed, options: PodWalkOptions) {
     this.#bed = bed;
     this.#options = options;
+    this.failures = options.failures ?? [];
     mkdirSync(this.logDirectory, { recursive: true });
   }
 
@@ -100,6 +106,10 @@ export class PodWalk {
     };
   }
 
+  #call<N extends MethodName>(name: N, request: RequestOf<N>): Promise<ReplyOf<N>> {
+    return this.#bed.call(name, request, this.#options.deadlineMs);
+  }
+
   #insist<T>(what: string, step: () => Promise<T>): Promise<T> {
     return insist(this.#bed, this.failures, what, step, this.#options.tries);
   }
@@ -107,7 +117,7 @@ export class PodWalk {
   /** A ready sandbox. */
   async run(): Promise<void> {
     await this.#insist('RunPodSandbox', async () => {
-      const { items } = await this.#bed.call('ListPodSandbox', {
+      const { items } = await this.#call('ListPodSandbox', {
         filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
       });
       const newest = items.toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0)).at(-1);
@@ -119,11 +129,11 @@ export class PodWalk {
           this.#sandboxId = newest.id;
           return;
         }
-        await this.#bed.call('StopPodSandbox', { pod_sandbox_id: newest.id });
+        await this.#call('StopPodSandbox', { pod_sandbox_id: newest.id });
         attempt += 1;
       }
       const config = this.configOf(attempt);
-      const reply = await this.#bed.call('RunPodSandbox', { config });
+      const reply = await this.#call('RunPodSandbox', { config });
       this.#sandbox = config;
       this.#sandboxId = reply.pod_sandbox_id;
     });
@@ -140,7 +150,7 @@ export class PodWalk {
       }
       // The kubelet makes another where one is created but not started.
       const attempt = newest ? (newest.metadata?.attempt ?? 0) + 1 : 0;
-      const { container_id } = await this.#bed.call('CreateContainer', {
+      const { container_id } = await this.#call('CreateContainer', {
         pod_sandbox_id: this.#sandboxId,
         sandbox_config: this.#sandbox!,
         config: {
@@ -155,7 +165,7 @@ export class PodWalk {
           },
         },
       });
-      await this.#bed.call('StartContainer', { container_id });
+      await this.#call('StartContainer', { container_id });
       this.#containerId = container_id;
     });
     const [newest] = (await this.#insist('ListContainers', () => this.#list(name))).toReversed();
@@ -164,7 +174,7 @@ export class PodWalk {
   }
 
   async #list(name: string) {
-    const { containers } = await this.#bed.call('ListContainers', {
+    const { containers } = await this.#call('ListContainers', {
       filter: { pod_sandbox_id: this.#sandboxId },
     });
     return containers
@@ -179,7 +189,7 @@ export class PodWalk {
   async exec(when: 'now' | 'ready' = 'now'): Promise<void> {
     const wait = when === 'ready' ? 'until test -e /ready; do usleep 10000; done; ' : '';
     await this.#insist('ExecSync', async () => {
-      const reply = await this.#bed.call('ExecSync', {
+      const reply = await this.#call('ExecSync', {
         container_id: this.#containerId,
         cmd: ['sh', '-c', `${wait}echo hello`],
         timeout: 10n,
@@ -192,21 +202,21 @@ export class PodWalk {
 
   async stopContainer(timeoutSeconds: bigint): Promise<void> {
     await this.#insist('StopContainer', () =>
-      this.#bed.call('StopContainer', { container_id: this.#containerId, timeout: timeoutSeconds }),
+      this.#call('StopContainer', { container_id: this.#containerId, timeout: timeoutSeconds }),
     );
   }
 
   /** The exit code and reason that the runtime reports for the container. */
   async status(): Promise<{ exitCode: number; reason: string; state: number }> {
     const { status } = await this.#insist('ContainerStatus', () =>
-      this.#bed.call('ContainerStatus', { container_id: this.#containerId }),
+      this.#call('ContainerStatus', { container_id: this.#containerId }),
     );
     return { exitCode: status?.exit_code ?? -1, reason: status?.reason ?? '', state: status?.state ?? -1 };
   }
 
   async removeContainer(): Promise<void> {
     await this.#insist('RemoveContainer', () =>
-      this.#bed.call('RemoveContainer', { container_id: this.#containerId }),
+      this.#call('RemoveContainer', { container_id: this.#containerId }),
     );
   }
 
@@ -221,10 +231,10 @@ export class PodWalk {
   /** Every attempt of the pod: a failed one may have left a sandbox that is not ready. */
   async #ofEachSandbox(rpc: 'StopPodSandbox' | 'RemovePodSandbox'): Promise<void> {
     await this.#insist(rpc, async () => {
-      const { items } = await this.#bed.call('ListPodSandbox', {
+      const { items } = await this.#call('ListPodSandbox', {
         filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
       });
-      for (const { id } of items) await this.#bed.call(rpc, { pod_sandbox_id: id });
+      for (const { id } of items) await this.#call(rpc, { pod_sandbox_id: id });
     });
   }
 }

@@ -4,13 +4,14 @@
  *
  *   OPERATION/STEP:PHASE=ACTION[@N]
  *
- * PHASE is before or after the step's effect; ACTION is error (the step throws), hang (it never ends) or kill (SIGKILL to
+ * PHASE is before or after the step's effect; ACTION is error (the step throws), hang (it does not end) or kill (SIGKILL to
  * the daemon); N is the first pass at which it happens, 1 by default, and it happens once.
  *
  * BERTH_FAULT_FILE names a file that may hold such a list. It is looked at before and after every step, and a fault is taken
  * out of it as it happens: so a test plans the next one while the daemon runs, and a restart after a kill meets it no more.
+ * A planned hang makes the file `FILE.hanging`, and ends when that is removed.
  */
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RuntimeError } from '#base/errors.ts';
@@ -77,7 +78,23 @@ function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
   process.stderr.write(`fault: ${key} ${fault.action}\n`);
   if (fault.action === 'error') throw new RuntimeError('Internal', `fault injected at ${key}`);
   if (fault.action === 'kill') process.kill(process.pid, 'SIGKILL');
-  return new Promise(() => {});
+  return hang(key);
+}
+
+const liftLookMs = 10;
+
+/** Never ends by itself; with a file of faults it ends when the test removes the file that tells of it. */
+function hang(key: string): Promise<void> {
+  if (file === '') return new Promise(() => {});
+  const marker = `${file}.hanging`;
+  writeFileSync(marker, key);
+  return new Promise((resolve) => {
+    const look = setInterval(() => {
+      if (existsSync(marker)) return;
+      clearInterval(look);
+      resolve();
+    }, liftLookMs);
+  });
 }
 
 /** On SIGUSR2 all garbage goes, so that a test can tell memory in use from memory not yet collected. */
