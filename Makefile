@@ -46,6 +46,7 @@ check: installed ## types, lint, import directions, generated files up to date
 	$(NODE) proto/generate.ts --check
 	$(NODE) proto/verify-upstream.ts
 	$(NODE) daemon/config/generate.ts --check
+	$(NODE) cli/generate.ts --check
 	$(NODE) conformance/lock-file.ts --check
 
 .PHONY: conformance
@@ -77,9 +78,10 @@ audit: need-root installed ## compare Berth's records with this machine (root); 
 	@bin/berth-audit $(ARGS)
 
 .PHONY: generate
-generate: installed ## write the files that are made from others: proto/generated, packaging/config.toml, docs/config.md
+generate: installed ## write the files that are made from others: proto/generated, config.toml, docs/config.md, man pages, completion
 	$(NODE) proto/generate.ts
 	$(NODE) daemon/config/generate.ts
+	$(NODE) cli/generate.ts
 	$(NODE) conformance/lock-file.ts
 
 .PHONY: golden
