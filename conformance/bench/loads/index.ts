@@ -8,6 +8,7 @@ import { sixtyPods, twentyPods, twentyPodsOwnNetwork } from './pods.ts';
 import { pullLoads } from './pull.ts';
 import { startLoads } from './startup.ts';
 import { containerStats } from './stats.ts';
+import { execStreams } from './streams.ts';
 
 export const loads: readonly Load[] = [
   twentyPods,
@@ -15,6 +16,7 @@ export const loads: readonly Load[] = [
   containerLifecycle,
   execLatency,
   execCpu,
+  execStreams,
   containerStats,
   ...listLoads,
   ...pullLoads,
