@@ -304,6 +304,18 @@ describe('replies', () => {
     expect([stdout.toString(), [...stderr], exit_code]).toEqual(['out', [0xff], 3]);
   });
 
+  test('a pod status has the newest container of a name first, as the kubelet wants it with evented PLEG', async () => {
+    services.sandboxRecords.push(sandboxRecord('a'));
+    for (const [digits, createdAtNs] of [
+      ['c', 2n],
+      ['e', 3n],
+      ['d', 1n],
+    ] as const)
+      services.containerRecords.push(containerRecord(digits, { createdAtNs }));
+    const { containers_statuses } = await client.call('PodSandboxStatus', { pod_sandbox_id: 'a' });
+    expect(containers_statuses.map(({ id }) => id)).toEqual(['e', 'c', 'd'].map(idOf));
+  });
+
   test('Status tells conditions, handlers with the default one, and where state is', async () => {
     const reply = await client.call('Status', { verbose: true });
     expect(reply.status?.conditions).toEqual([

@@ -1,3 +1,4 @@
+import { nowNs } from '#host/clock.ts';
 import { encode, encodeRepeatedField } from '#proto/codec.ts';
 import { encodedContainerStatus } from '../convert/container-status.ts';
 import { requireId } from '../convert/field.ts';
@@ -6,7 +7,10 @@ import { toJson } from '../convert/verbose-info.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
 
-/** A sandbox, with the statuses of its containers. */
+/**
+ * A sandbox, with the statuses of its containers, newest first: with evented PLEG the kubelet takes the first container of a
+ * name for the present one.
+ */
 export function podSandboxStatus({
   sandboxes,
   containers,
@@ -16,12 +20,13 @@ export function podSandboxStatus({
     const statuses = containers
       .listOf(record.id)
       .filter((container) => container.state !== 'creating')
+      .toSorted((a, b) => (a.createdAtNs < b.createdAtNs ? 1 : -1))
       .map(encodedContainerStatus);
     return Buffer.concat([
       encodeRepeatedField(1, [encodedSandboxStatus(record)]),
       encode('PodSandboxStatusResponse', {
         info: request.verbose ? { info: toJson(describeSandbox(record)) } : {},
-        timestamp: BigInt(Date.now()) * 1_000_000n,
+        timestamp: nowNs(),
       }),
       encodeRepeatedField(3, statuses),
     ]);
