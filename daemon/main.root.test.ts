@@ -1,10 +1,11 @@
 /** The daemon as a process: what it says when it cannot start, its signals, its socket, a crash and a restart. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CriClient } from '#cri/testing/client.ts';
@@ -152,6 +153,74 @@ test('it serves, reports health and figures, reloads, and leaves nothing open wh
   daemon.process.kill('SIGTERM');
   expect(await daemon.exit).toBe(0);
   expect(existsSync(join(dir, 'berth.sock'))).toBe(false);
+});
+
+/** Writes a self-signed key pair for `name` over the files `base`.crt and `base`.key. */
+function writePair(base: string, name: string): void {
+  const key = [
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-keyout',
+    `${base}.key`,
+  ];
+  const subject = ['-subj', `/CN=${name}`, '-days', '2', '-out', `${base}.crt`];
+  execFileSync('openssl', ['req', '-x509', ...key, ...subject], { stdio: 'ignore' });
+}
+
+/** The name on the certificate of the streaming server, or why it lets this client in no further. */
+async function askStreaming(port: number, pair: string): Promise<string> {
+  const own = pair === '' ? {} : { cert: readFileSync(`${pair}.crt`), key: readFileSync(`${pair}.key`) };
+  const socket: TLSSocket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...own });
+  let answer = '';
+  socket.on('data', (chunk) => {
+    answer += chunk;
+  });
+  socket.on('error', () => {}); // the client that is let in no further
+  socket.write('GET /exec/none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  let name = '';
+  socket.once('secureConnect', () => {
+    name = String(socket.getPeerCertificate().subject.CN);
+  });
+  await new Promise((resolve) => socket.once('close', resolve));
+  return answer.startsWith('HTTP/1.1 404') ? name : 'refused';
+}
+
+test('streaming over TLS asks for a client certificate, and takes other files at a reload', async () => {
+  const [server, client, other] = ['server', 'client', 'other'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  writePair(server, 'first');
+  writePair(client, 'client');
+  writePair(other, 'other');
+  const tables = (ca: string) =>
+    `[streaming]\ntls_cert = "${server}.crt"\ntls_key = "${server}.key"\ntls_client_ca = "${ca}.crt"\n`;
+  writeConfig('info', tables(client));
+  const daemon = await serving(start());
+  const port = Number(/https:\/\/127\.0\.0\.1:(\d+)/.exec(daemon.log())![1]);
+  expect(await askStreaming(port, client)).toBe('first');
+  expect(await askStreaming(port, other)).toBe('refused');
+  expect(await askStreaming(port, '')).toBe('refused');
+
+  writePair(server, 'second');
+  writeConfig('info', tables(other));
+  daemon.process.kill('SIGHUP');
+  await expect.poll(daemon.log).toContain('configuration read again');
+  expect(await askStreaming(port, other)).toBe('second');
+  expect(await askStreaming(port, client)).toBe('refused');
+
+  writeFileSync(`${server}.crt`, 'nonsense');
+  daemon.process.kill('SIGHUP');
+  await expect.poll(daemon.log).toContain('the streaming server keeps its key pair');
+  expect(await askStreaming(port, other)).toBe('second');
+  writeConfig('info');
+  daemon.process.kill('SIGHUP');
+  await expect.poll(daemon.log).toContain('needs a restart');
+  expect(await askStreaming(port, other)).toBe('second');
 });
 
 test('a second daemon on the same folders is refused, also with another socket', async () => {

@@ -44,6 +44,7 @@ import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
+import { readStreamingTls, reloadStreamingTls } from './streaming-tls.ts';
 import { version } from './version.ts';
 
 export interface Services {
@@ -348,7 +349,8 @@ export async function buildServices(
     log,
   });
   announcer.subscribe(stats.onEvent);
-  const { address, port, tlsCert, tlsKey, idleTimeoutMs } = config.streaming;
+  const { address, port, idleTimeoutMs } = config.streaming;
+  const tls = readStreamingTls(config.streaming);
   const streaming = new StreamingServer({
     provider: new ContainerStreams({
       getContainer: (id) => containers.get(id),
@@ -361,7 +363,7 @@ export async function buildServices(
     address,
     port,
     limits: { idleMs: idleTimeoutMs },
-    ...(tlsCert === '' ? {} : { tls: { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) } }),
+    ...(tls === undefined ? {} : { tls }),
   });
   await streaming.listen();
   const facts = factsOf(config, cgroupDriver, handlers, readiness);
@@ -416,7 +418,10 @@ export async function buildServices(
       await nri?.start();
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
     },
-    applyReload: (changed) => images.setPinned(changed.images.pinned),
+    applyReload: (changed) => {
+      images.setPinned(changed.images.pinned);
+      reloadStreamingTls(streaming, config.streaming, changed.streaming, log);
+    },
     close: async () => {
       await nri?.close();
       stats.stop();

@@ -188,6 +188,9 @@ class Draft {
     if ((config.streaming.tlsCert === '') !== (config.streaming.tlsKey === '')) {
       this.#problems.push('streaming.tls_cert and streaming.tls_key: set both or none');
     }
+    if (config.streaming.tlsClientCa !== '' && config.streaming.tlsCert === '') {
+      this.#problems.push('streaming.tls_client_ca: needs streaming.tls_cert and streaming.tls_key');
+    }
     if (config.daemon.rootDir === config.daemon.stateDir) {
       this.#problems.push('daemon.root_dir and daemon.state_dir: must be two folders');
     }

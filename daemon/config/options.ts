@@ -270,8 +270,19 @@ export const options = {
       'Where the HTTP server of exec, attach and port-forward listens. The kubelet and crictl connect to it from this machine.',
     ),
     port: option(integer(0, 65_535), 0, 'Its port. 0: chosen by the kernel.'),
-    tls_cert: option(path({ optional: true }), '', 'Certificate chain (PEM) to serve HTTPS with.'),
-    tls_key: option(path({ optional: true }), '', 'Key (PEM) of `tls_cert`.'),
+    tls_cert: option(
+      path({ optional: true }),
+      '',
+      'Certificate chain (PEM) to serve HTTPS with. Read again on a reload, for new connections; only switching TLS on or off needs a restart.',
+      { reloadable: true },
+    ),
+    tls_key: option(path({ optional: true }), '', 'Key (PEM) of `tls_cert`.', { reloadable: true }),
+    tls_client_ca: option(
+      path({ optional: true }),
+      '',
+      'Authorities (PEM): only clients with a certificate of one of them are served, over HTTPS. Empty: the URL alone admits. Read again on a reload, as `tls_cert`.',
+      { reloadable: true },
+    ),
     idle_timeout_ms: option(
       integer(1000, 86_400_000),
       14_400_000,
