@@ -47,6 +47,7 @@ check: installed ## types, lint, import directions, generated files up to date
 	$(NODE) proto/verify-upstream.ts
 	$(NODE) daemon/config/generate.ts --check
 	$(NODE) cli/generate.ts --check
+	$(NODE) doctor/generate.ts --check
 	$(NODE) conformance/lock-file.ts --check
 
 .PHONY: conformance
@@ -82,6 +83,7 @@ generate: installed ## write the files that are made from others: proto/generate
 	$(NODE) proto/generate.ts
 	$(NODE) daemon/config/generate.ts
 	$(NODE) cli/generate.ts
+	$(NODE) doctor/generate.ts
 	$(NODE) conformance/lock-file.ts
 
 .PHONY: golden

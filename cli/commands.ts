@@ -6,6 +6,12 @@ import type { CommandEntry } from './command.ts';
 
 export const commands: readonly CommandEntry[] = [
   {
+    name: 'doctor',
+    group: 'node',
+    summary: 'find what is wrong on this node, and what mends it',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
     name: 'version',
     group: 'node',
     summary: 'show the versions of berth and of the daemon',

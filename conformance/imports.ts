@@ -31,8 +31,10 @@ const table: Readonly<Record<string, Allowed>> = {
   'runtime/nri': { values: [...machine, 'runtime', 'proto/nri'] },
   'proto/nri': { values: ['base', 'proto'] },
   cri: { values: [...machine, 'proto'], types: ['runtime', 'images', 'network'] },
-  daemon: { values: [...machine, 'images', 'network', 'runtime', 'cri'] },
-  cli: { values: [...machine, 'proto', 'daemon'] },
+  // Looks at machines, with parsers that the daemon's part hands it.
+  doctor: { values: machine },
+  daemon: { values: [...machine, 'images', 'network', 'runtime', 'cri', 'doctor'] },
+  cli: { values: [...machine, 'proto', 'daemon', 'doctor'] },
   conformance: { values: [...machine, 'proto', 'images', 'network', 'runtime', 'daemon'] },
   demo: { values: [...machine, 'proto', 'conformance'] },
 };
@@ -73,9 +75,9 @@ function folderOf(file: string): string {
   return Object.hasOwn(table, two) ? two : (parts[0] ?? '');
 }
 
-/** The streaming client's bench counts as a test: it measures one part of cri/ by itself. */
+/** The streaming client's bench and the fuzzer count as tests: they wire parts of their own choice together. */
 const isTest = (file: string): boolean =>
-  /(\.test\.ts$)|(^|\/)testing\/|^conformance\/streaming-client\//.test(file);
+  /(\.test\.ts$)|(^|\/)testing\/|^conformance\/(streaming-client|fuzz)\//.test(file);
 
 /** What is wrong with one import, or undefined. Tests may import anything: they wire parts together. */
 function judge(file: string, { target, isType }: Import): string | undefined {

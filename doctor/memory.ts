@@ -1,0 +1,34 @@
+import { defineArea, hasKubelet } from './area.ts';
+
+const leastAvailableMiB = 256;
+
+/** Memory and swap. */
+export const memory = defineArea(
+  'memory',
+  'Memory',
+  {
+    swap: {
+      severity: 'warning',
+      what: '{count} swap areas are in use ({first})',
+      breaks: 'the kubelet does not start, unless failSwapOn is false',
+      mend: 'swapoff -a, and remove them from /etc/fstab; or set failSwapOn: false in /var/lib/kubelet/config.yaml',
+    },
+    low: {
+      severity: 'warning',
+      what: '{available} MiB of memory are available',
+      breaks: 'new pods; the kernel may soon end some',
+      mend: 'stop what is not needed: ps -eo rss,pid,args --sort=-rss | head',
+    },
+  },
+  (subject, report) => {
+    const { machine } = subject;
+    const swaps = (machine.read('/proc/swaps') ?? '').trim().split('\n').slice(1);
+    const isAllowed = /^failSwapOn:\s*false/m.test(machine.read('/var/lib/kubelet/config.yaml') ?? '');
+    if (swaps.length > 0 && hasKubelet(subject) && !isAllowed)
+      report('swap', { count: swaps.length, first: swaps[0]!.split(/\s+/)[0] ?? '' });
+    const available = /^MemAvailable:\s+(\d+) kB/m.exec(machine.read('/proc/meminfo') ?? '')?.[1];
+    const availableMiB = available === undefined ? undefined : Math.round(Number(available) / 1024);
+    if (availableMiB !== undefined && availableMiB < leastAvailableMiB)
+      report('low', { available: availableMiB });
+  },
+);
