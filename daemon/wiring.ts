@@ -42,7 +42,7 @@ import { PidInit } from '#runtime/sandbox/pid-init.ts';
 import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
 import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
-import { openDatabase } from '#state/database.ts';
+import { openDatabase, reserveLogRoom } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
 import { readStreamingTls, reloadStreamingTls } from './streaming-tls.ts';
 import { version } from './version.ts';
@@ -233,7 +233,8 @@ export async function buildServices(
   };
   const handlerPaths = handlers.list().map(({ path }) => path);
   const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
-  const database = openDatabase(join(rootDir, 'state.db'));
+  const databasePath = join(rootDir, 'state.db');
+  const database = openDatabase(databasePath);
   const { sandboxes: sandboxRecords, containers: containerRecords } = openRecords(
     database,
     paths,
@@ -416,6 +417,7 @@ export async function buildServices(
       boot.remember();
       stats.start();
       await nri?.start();
+      reserveLogRoom(database, databasePath);
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
     },
     applyReload: (changed) => {

@@ -3,7 +3,7 @@
  * power failure may lose the last few commits but never the database (synchronous=NORMAL in WAL), and what those described
  * lived in /run or is found again by reconciliation.
  */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, RuntimeError } from '#base/errors.ts';
@@ -25,5 +25,28 @@ export function openDatabase(path: string): DatabaseSync {
     throw new RuntimeError('Internal', `opening the state database ${path}: ${messageOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+/** More than the thousand pages after which SQLite begins the log anew, so that room is left wherever in it we are. */
+const reservedBytes = 6 << 20;
+
+/**
+ * Makes the write-ahead log as long as it will get, so that records can still be changed and removed when the disk is full:
+ * without that, nothing could be removed to make room. Takes some 10 ms for a new log and nothing for one that a killed daemon left.
+ * Does nothing where there is no room for it.
+ */
+export function reserveLogRoom(database: DatabaseSync, path: string): void {
+  const isLong = (): boolean =>
+    (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) >= reservedBytes / 2;
+  if (isLong()) return;
+  try {
+    // What does not fit into the cache goes to the log before the commit, and stays there as room after the rollback.
+    database.exec(
+      `BEGIN; CREATE TABLE reserved_room (content BLOB); INSERT INTO reserved_room VALUES (zeroblob(${reservedBytes})); ROLLBACK`,
+    );
+  } catch {
+    // The disk is full already. SQLite has rolled back by itself, or does so now.
+    if (database.isTransaction) database.exec('ROLLBACK');
   }
 }
