@@ -74,6 +74,10 @@ sweep: need-root installed ## fail every step and kill berthd at every step, the
 soak: need-root installed ## pods by the hundred under random kills of berthd, counted before and after (root); ARGS='--pods 1000'
 	$(NODE) conformance/faults/soak.ts $(ARGS)
 
+.PHONY: fuzz
+fuzz: need-root installed ## changed requests to berthd, changed input to every parser (root); ARGS='--short', ARGS='--seed N'
+	$(NODE) conformance/fuzz/run.ts $(ARGS)
+
 .PHONY: audit
 audit: need-root installed ## compare Berth's records with this machine (root); ARGS='--config FILE'
 	@bin/berth-audit $(ARGS)

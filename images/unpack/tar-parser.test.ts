@@ -191,6 +191,9 @@ describe('the tar parser', () => {
     ],
     ['a malformed PAX header', tar([{ name: 'p', typeFlag: 'x', content: '99 a=b\n' }]), /malformed/],
     ['a zero in a name', tar([{ name: 'f', pax: { path: 'a\0b' } }]), /zero byte/],
+    ['an owner that means "no change"', tar([{ name: 'f', uid: 2 ** 32 - 1 }]), /is no id/],
+    ['a group below zero', tar([{ name: 'f', gid: -1 }]), /is no id/],
+    ['an owner that no file can have', tar([{ name: 'f', pax: { uid: '1099511627776' } }]), /is no id/],
     ['a negative size', tar([{ name: 'f', claimedSize: -1 }]), /negative size/],
     [
       'a sparse map that overlaps',

@@ -41,6 +41,7 @@ const typesByFlag: Readonly<Record<string, EntryType>> = {
 /** Long names and PAX records larger than this are refused; real ones are a few kilobytes. */
 const metaLimitBytes = 1 << 20;
 const mostSegments = 1 << 20;
+const highestId = 2 ** 32 - 2;
 
 type State =
   | { readonly type: 'header' }
@@ -247,6 +248,12 @@ export class TarParser {
     };
     if (entry.name.includes('\0') || entry.linkName.includes('\0'))
       throw badLayer('a name contains a zero byte');
+    // To the system calls the last value, or -1, means "no change": the file would stay root's.
+    for (const [what, id] of [
+      ['owner', entry.uid],
+      ['group', entry.gid],
+    ] as const)
+      if (id < 0 || id > highestId) throw badLayer(`${shown(name)} has the ${what} ${id}, which is no id`);
     return entry;
   }
 

@@ -35,6 +35,8 @@ describe('a list', () => {
     ['no plugins', listOf('pods', { plugins: [] }), /no plugins/],
     ['a plugin without type', listOf('pods', { plugins: [{}] }), /no type/],
     ['a plugin that is a path', listOf('pods', { plugins: [{ type: '../bin/sh' }] }), /not a file name/],
+    ['a plugin that is a folder', listOf('pods', { plugins: [{ type: '..' }] }), /not a file name/],
+    ['a plugin with a NUL', listOf('pods', { plugins: [{ type: 'a\0b' }] }), /not a file name/],
     ['a version from the future', listOf('pods', { cniVersion: '9.0.0' }), /not supported/],
     ['an array', '[]', /not an object/],
   ])('with %s is refused', (_name, text, expected) => {

@@ -76,7 +76,7 @@ function parsePlugin(value: unknown, source: string, index: number): PluginConfi
   const raw = asObject(value, source, `plugin ${index}`);
   const type = raw.type;
   if (typeof type !== 'string' || type === '') throw invalid(source, `plugin ${index} has no type`);
-  if (/[/\\\s]/.test(type))
+  if (/[/\\\s\0]/.test(type) || type === '.' || type === '..')
     throw invalid(source, `plugin ${index}: type ${JSON.stringify(type)} is not a file name`);
   const declared = raw.capabilities ?? {};
   const capabilities = asObject(declared, source, `capabilities of plugin ${type}`);
@@ -92,7 +92,8 @@ export function parseNetworkList(text: string, source: string): NetworkList {
   const raw = parseJson(text, source);
   const name = raw.name;
   if (typeof name !== 'string' || !isCniName(name)) {
-    throw invalid(source, `name ${JSON.stringify(name)} does not match ${namePattern.source}`);
+    const shown = typeof name === 'string' ? JSON.stringify(name.slice(0, 100)) : `of type ${typeof name}`;
+    throw invalid(source, `name ${shown} does not match ${namePattern.source}`);
   }
   const plugins = raw.plugins;
   if (!Array.isArray(plugins) || plugins.length === 0) throw invalid(source, 'no plugins in the list');

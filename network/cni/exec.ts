@@ -42,6 +42,30 @@ function environmentOf(call: PluginCall, base: Readonly<Record<string, string>>,
   return env;
 }
 
+/** No result needs more; one of a hundred thousand levels could not be written down again. */
+const deepestAnswer = 64;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1));
+}
+
+/** The JSON that a plugin printed; undefined if it printed nothing. Throws Internal, saying what was `attempted`. */
+export function parsePluginAnswer(stdout: string, attempted: string): unknown {
+  if (stdout.trim() === '') return undefined;
+  let answer: unknown;
+  try {
+    answer = JSON.parse(stdout);
+  } catch (cause) {
+    throw new RuntimeError('Internal', `${attempted}: the answer is not JSON: ${stdout.slice(0, 200)}`, {
+      cause,
+    });
+  }
+  if (isDeeper(answer, deepestAnswer))
+    throw new RuntimeError('Internal', `${attempted}: the answer nests deeper than ${deepestAnswer} levels`);
+  return answer;
+}
+
 export class PluginRunner {
   readonly #paths: ProgramPaths;
   readonly #env: Readonly<Record<string, string>>;
@@ -81,17 +105,7 @@ export class PluginRunner {
         stderr,
       });
     }
-    if (stdout.trim() === '') return undefined;
-    try {
-      return JSON.parse(stdout);
-    } catch (cause) {
-      const shown = stdout.slice(0, 200);
-      throw new RuntimeError(
-        'Internal',
-        `CNI plugin ${call.plugin} ${call.command}: the answer is not JSON: ${shown}`,
-        { cause },
-      );
-    }
+    return parsePluginAnswer(stdout, `CNI plugin ${call.plugin} ${call.command}`);
   }
 
   async #run(call: PluginCall): Promise<RunResult> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parsePluginAnswer } from './exec.ts';
 import { listPodIps, normaliseResult, orderByPreference } from './result.ts';
 
 const results: Record<string, unknown> = {
@@ -91,5 +92,20 @@ describe('the addresses of a pod', () => {
   test('keep their order when the preferred family is absent', () => {
     const single = normaliseResult({ ips: [{ address: 'fd00::5/64' }] });
     expect(orderByPreference(listPodIps(single, 'eth0'), 'ipv4')[0]?.address).toBe('fd00::5');
+  });
+});
+
+describe('what is no result', () => {
+  test.each([
+    ['a prefix too long', '{"ips":[{"address":"10.1.0.5/33"}]}'],
+    ['one too long for IPv6', '{"ips":[{"address":"fd00::5/129"}]}'],
+    ['a prefix of four hundred digits', `{"ips":[{"address":"10.1.0.5/${'9'.repeat(400)}"}]}`],
+    ['an address of many levels', `{"ips":[{"address":${'['.repeat(20_000)}${']'.repeat(20_000)}}]}`],
+    ['a level too many', `{"ips":[{"address":"10.1.0.5/16"}],"x":${'['.repeat(65)}${']'.repeat(65)}}`],
+    ['words', 'no JSON'],
+  ])('is refused: %s', (_what, text) => {
+    expect(() => normaliseResult(parsePluginAnswer(text, 'CNI plugin p ADD'))).toThrow(
+      expect.objectContaining({ kind: 'Internal', message: expect.stringMatching(/^CNI [^\n]{1,300}$/) }),
+    );
   });
 });

@@ -33,11 +33,11 @@ const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.map(f
 function parseIp(cidr: unknown, gateway: unknown, interfaceIndex: unknown): ResultIp {
   const [address = '', prefix = ''] = text(cidr).split('/');
   const parsed = parseAddress(address);
-  if (!parsed || !/^\d+$/.test(prefix)) {
-    throw new RuntimeError(
-      'Internal',
-      `CNI result: ${JSON.stringify(cidr)} is not an address with a prefix length`,
-    );
+  if (!parsed || !/^\d{1,3}$/.test(prefix) || Number(prefix) > (parsed.family === 4 ? 32 : 128)) {
+    // Only a text is quoted: anything else may be of any size.
+    const shown =
+      typeof cidr === 'string' ? JSON.stringify(cidr.slice(0, 100)) : `a value of type ${typeof cidr}`;
+    throw new RuntimeError('Internal', `CNI result: ${shown} is not an address with a prefix length`);
   }
   return {
     address,

@@ -4,8 +4,9 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough, type Readable, Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { messageOf, RuntimeError } from '#base/errors.ts';
+import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { awaitAdopted, describeStatus, type ExitStatus, sendSignal, succeeded } from '#host/launch.ts';
 import { connectInside } from '#host/netns-socket.ts';
 import { connectPacketSocket } from '#host/packet-socket.ts';
@@ -16,6 +17,7 @@ import { resizeTerminal } from '../monitor/control-fifo.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { SandboxId } from '../sandbox/config.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
+import { AttachOutput } from './attach-output.ts';
 import type { ContainerId } from './config.ts';
 import { markProcess } from './exec-mark.ts';
 import {
@@ -31,8 +33,6 @@ import type { ContainerRecord } from './record.ts';
 
 const sigkill = 9;
 const sighup = 1;
-/** What a slow attached client may lag behind; past it the client is cut off, for the container must not wait for it. */
-const attachBacklogBytes = 4 << 20;
 /** conmon reads at most 32 KiB of a packet. */
 const packetBytes = 8192;
 
@@ -68,6 +68,7 @@ export interface ContainerStreamsOptions {
   /** Settles when the container's exit is recorded. */
   readonly whenExited: (id: ContainerId) => Promise<void>;
   readonly handlers: HandlerTable;
+  readonly migrations: CgroupMigrations;
   readonly paths: RuntimePaths;
 }
 
@@ -100,6 +101,7 @@ export class ContainerStreams {
     options: OpenOptions,
   ): Promise<StreamedProcess> {
     const record = this.#running(request.containerId, 'exec');
+    this.#options.migrations.expect();
     const bundle = this.#options.paths.bundle(record.id);
     const described = describeExec(bundle, request.command, request.tty, options.initialSize);
     // The mark is for the next daemon, should this one die meanwhile. A client that leaves ends what hangs together only.
@@ -205,20 +207,24 @@ export class ContainerStreams {
         cause: error,
       });
     }
-    const stdout = request.stdout ? new PassThrough() : undefined;
-    const stderr = request.stderr && !record.config.hasTty ? new PassThrough() : undefined;
-    const end = () => {
-      stdout?.end();
-      stderr?.end();
-    };
+    const output = new AttachOutput({
+      stdout: request.stdout,
+      stderr: request.stderr && !record.config.hasTty,
+    });
+    const { stdout, stderr } = output;
+    const end = () => output.end();
+    const tooSlow = Promise.withResolvers<never>();
+    tooSlow.promise.catch(() => {}); // the session may have ended for another reason
     socket.on('data', (packet: Buffer) => {
-      const target = packet[0] === 3 ? stderr : stdout;
-      if (!target || target.writableEnded) return;
-      target.write(packet.subarray(1));
-      if (target.writableLength + target.readableLength > attachBacklogBytes) {
-        socket.destroy();
-        end();
-      }
+      if (output.take(packet)) return;
+      socket.destroy();
+      tooSlow.reject(
+        new RuntimeError(
+          'ResourceExhausted',
+          'attach client too slow: it left too much output unread, attach again or read the container log',
+        ),
+      );
+      end();
     });
     socket.once('end', end);
     socket.once('close', end);
@@ -237,9 +243,12 @@ export class ContainerStreams {
       ...(stdout ? { stdout } : {}),
       ...(stderr ? { stderr } : {}),
       resize,
-      exited: this.#options
-        .whenExited(record.id)
-        .then(() => ({ exitCode: this.#options.getContainer(record.id).exitCode })),
+      exited: Promise.race([
+        this.#options
+          .whenExited(record.id)
+          .then(() => ({ exitCode: this.#options.getContainer(record.id).exitCode })),
+        tooSlow.promise,
+      ]),
       detach: () => {
         socket.destroy();
         end();

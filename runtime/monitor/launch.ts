@@ -3,15 +3,23 @@
  * the exit code into a file. It outlives the daemon. Interface: conmon 2.1 (`conmon --help`, src/cli.c).
  */
 import { readFileSync } from 'node:fs';
-import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import { awaitAdopted, type ExitStatus, type Launched, launch, sendSignal } from '#host/launch.ts';
+import { readText } from '#host/cgroup.ts';
+import {
+  awaitAdopted,
+  defaultPath,
+  type ExitStatus,
+  type Launched,
+  launch,
+  sendSignal,
+} from '#host/launch.ts';
 import { close, pipe } from '#host/libc.ts';
-import { findProcess, listDescendants, type ProcessIdentity } from '#host/proc.ts';
-import type { CliRuntime } from '../oci/cli-runtime.ts';
+import { findProcess, listDescendants, type ProcessIdentity, parentOf } from '#host/proc.ts';
+import { type CliRuntime, checkpointOptions } from '../oci/cli-runtime.ts';
 import { kindOfFailure, lastWords, withAdvice } from '../oci/errors.ts';
 import { findMonitor } from './end-monitor.ts';
+import { parseAnswer, readAnswer } from './sync-pipe.ts';
 
 export interface MonitorRequest {
   readonly containerId: string;
@@ -28,6 +36,13 @@ export interface MonitorRequest {
   /** Whether stdin stays open after an attached client leaves. */
   readonly leaveStdinOpen: boolean;
   readonly runtime: CliRuntime;
+  /** Go on from a checkpoint instead of creating: the process runs when the call returns. */
+  readonly restore?: {
+    /** CRIU's images. */
+    readonly imagePath: string;
+    /** Where the OCI runtime finds criu: PATH. */
+    readonly searchPath: string;
+  };
 }
 
 export interface MonitorStarted {
@@ -69,39 +84,14 @@ function monitorArgs(request: MonitorRequest): string[] {
     ...(request.hasTty ? ['--terminal'] : []),
     ...(request.hasStdin ? ['--stdin'] : []),
     ...(request.hasStdin && request.leaveStdinOpen ? ['--leave-stdin-open'] : []),
+    ...(request.restore === undefined
+      ? []
+      : [
+          '--restore',
+          request.restore.imagePath,
+          ...checkpointOptions.flatMap((option) => ['--runtime-opt', option]),
+        ]),
   ];
-}
-
-/** Reads the sync pipe to the first line or its end. */
-function readAnswer(fd: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = new Socket({ fd, readable: true, writable: false });
-    let text = '';
-    const finish = (outcome: () => void) => {
-      socket.destroy();
-      outcome();
-    };
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('utf8');
-      if (text.includes('\n')) finish(() => resolve(text));
-    });
-    socket.once('end', () => finish(() => resolve(text)));
-    socket.once('error', (error) => finish(() => reject(error)));
-  });
-}
-
-/** conmon escapes only some control characters, and passes the runtime's bytes raw: what JSON refuses is cleaned first. */
-function parseAnswer(text: string): { pid: number; message: string } | undefined {
-  const line = text.split('\n')[0] ?? '';
-  if (line.trim() === '') return undefined;
-  const cleaned = line.replace(/[\u0000-\u001f]/g, ' ');
-  try {
-    const answer = JSON.parse(cleaned) as { pid?: unknown; data?: unknown; message?: unknown };
-    const pid = Number(answer.pid ?? answer.data);
-    return { pid, message: typeof answer.message === 'string' ? answer.message : '' };
-  } catch {
-    return { pid: -1, message: line }; // the words are still the best explanation there is
-  }
 }
 
 /** How long a create that is not wanted any more may go on before it is killed; it takes some tens of milliseconds. */
@@ -114,6 +104,38 @@ function killCreation(child: Launched, bundle: string): void {
   if (!monitor) return;
   for (const pid of [...listDescendants(monitor.pid), monitor.pid])
     sendSignal(pid, constants.signals.SIGKILL);
+}
+
+/** How long a create may take before its runtime is looked after, and how far apart the looks are. */
+const creationLookMs = 1000;
+
+/**
+ * Whether the OCI runtime died when the container stood already. conmon then reads the runtime's words to their end, which
+ * never comes: the container holds the same pipe.
+ */
+function hasLostRuntime(bundle: string): boolean {
+  const monitor = findMonitor(bundle);
+  const container = Number(readText(`${bundle}/container.pid`)?.trim() || 0);
+  if (!monitor || container === 0) return false;
+  const descendants = listDescendants(monitor.pid);
+  return (
+    descendants.includes(container) &&
+    parentOf(container) === monitor.pid &&
+    descendants.every((pid) => pid === container || parentOf(pid) !== monitor.pid)
+  );
+}
+
+/** Ends a create whose runtime was seen lost twice in a row. Calls nothing while a create takes its usual time. */
+function watchCreation(
+  child: Launched,
+  bundle: string,
+): { readonly wasLost: () => boolean; readonly stop: () => void } {
+  let seen = 0;
+  const timer = setInterval(() => {
+    seen = hasLostRuntime(bundle) ? seen + 1 : 0;
+    if (seen === 2) killCreation(child, bundle);
+  }, creationLookMs);
+  return { wasLost: () => seen >= 2, stop: () => clearInterval(timer) };
 }
 
 /**
@@ -135,7 +157,7 @@ export async function createMonitored(
       path: conmonPath,
       args: monitorArgs(request),
       env: {
-        PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+        PATH: request.restore?.searchPath ?? defaultPath,
         _OCI_SYNCPIPE: '3',
         _OCI_STARTPIPE: '4',
         // The log's time zone: UTC, whatever the daemon runs in.
@@ -162,6 +184,7 @@ export async function createMonitored(
   };
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
+  const watch = watchCreation(child, request.bundle);
   try {
     const [text] = await Promise.all([readAnswer(syncRead), child.exited]);
     const parsed = parseAnswer(text);
@@ -169,7 +192,7 @@ export async function createMonitored(
       const words = lastWords(parsed?.message ?? '') || Buffer.concat(stderrChunks).toString().trim();
       throw new RuntimeError(
         kindOfFailure(words),
-        `${request.runtime.name} create of container ${request.containerId}: ${withAdvice(words) || 'no answer from conmon'}`,
+        `${request.runtime.name} ${request.restore ? 'restore' : 'create'} of container ${request.containerId}: ${withAdvice(words) || (watch.wasLost() ? 'it died before it had finished' : 'no answer from conmon')}`,
         {
           details: { message: parsed?.message },
         },
@@ -190,6 +213,7 @@ export async function createMonitored(
     );
   } finally {
     clearTimeout(patience);
+    watch.stop();
     signal.removeEventListener('abort', onAbort);
     child.stderr!.destroy();
   }
