@@ -35,6 +35,8 @@ export interface RuntimeFacts {
   readonly configuration: unknown;
   /** Versions of the programs in use by name, for verbose status. */
   readonly programVersions: Readonly<Record<string, string>>;
+  /** What is wrong in the folders of CDI specifications and of OCI hooks, for verbose status; none while all is well. */
+  definitionProblems(): { readonly cdi: readonly string[]; readonly ociHooks: readonly string[] };
   /** undefined while everything works; else a CamelCase reason and a message for the condition RuntimeReady. */
   problem(): { readonly reason: string; readonly message: string } | undefined;
 }

@@ -185,6 +185,7 @@ function factsOf(
   cgroupDriver: 'cgroupfs' | 'systemd',
   handlers: HandlerTable,
   readiness: Readiness,
+  definitions: { readonly cdi: CdiRegistry; readonly ociHooks: OciHookFolders },
 ): RuntimeFacts {
   return {
     version: version(),
@@ -201,6 +202,7 @@ function factsOf(
     programVersions: Object.fromEntries(
       handlers.list().map(({ name, features }) => [name, features.version]),
     ),
+    definitionProblems: () => ({ cdi: definitions.cdi.problems, ociHooks: definitions.ociHooks.problems }),
     problem: () =>
       readiness.isReady
         ? undefined
@@ -285,6 +287,7 @@ export async function buildServices(
   const { seccompProfile } = config.runtime;
   const defaultSeccompProfile = seccompProfile === '' ? undefined : readFileSync(seccompProfile, 'utf8');
   const cdi = new CdiRegistry({ folders: config.runtime.cdiSpecDirs, log });
+  const ociHooks = new OciHookFolders({ folders: config.runtime.hooksDirs, log });
   const nri = openNri(config, log, {
     facts: host,
     sandboxes: sandboxRecords,
@@ -310,7 +313,7 @@ export async function buildServices(
     defaultPidsLimit: config.runtime.pidsLimit,
     defaultSeccompProfile,
     cdi,
-    ociHooks: new OciHookFolders({ folders: config.runtime.hooksDirs, log }),
+    ociHooks,
     announcer,
     hooks,
     execDrainMs: config.runtime.execDrainMs,
@@ -367,7 +370,7 @@ export async function buildServices(
     ...(tls === undefined ? {} : { tls }),
   });
   await streaming.listen();
-  const facts = factsOf(config, cgroupDriver, handlers, readiness);
+  const facts = factsOf(config, cgroupDriver, handlers, readiness, { cdi, ociHooks });
   const admin: AdminServices = {
     facts,
     node: {
@@ -416,6 +419,8 @@ export async function buildServices(
       });
       boot.remember();
       stats.start();
+      cdi.watch();
+      ociHooks.watch();
       await nri?.start();
       reserveLogRoom(database, databasePath);
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
@@ -427,6 +432,8 @@ export async function buildServices(
     close: async () => {
       await nri?.close();
       stats.stop();
+      cdi.unwatch();
+      ociHooks.unwatch();
       network.stop();
       await streaming.close();
       await images.close();

@@ -1,13 +1,15 @@
 /**
  * Folders into which operators and vendors put small definition files (CDI specifications, OCI hooks). They are looked at
- * when a container needs them, not watched: a device driver writes its file moments before the kubelet asks for the
- * container, so what counts is what the folders hold at that moment, and a watch could only tell of it later. A file is
- * parsed again only when it has changed. Folders may be absent, appear, go and come back.
+ * whenever a container needs them: a device driver writes its file moments before the kubelet asks for the container, so
+ * what counts is what the folders hold at that moment, and a watch could only tell of it later. A file is parsed again only
+ * when it has changed. They are watched besides, so that a broken file is reported when it appears and not when the next
+ * container comes. Folders may be absent, appear, go and come back.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { errnoOf, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { FolderWatch } from '#host/folder-watch.ts';
 
 export interface DefinitionFile<T> {
   readonly path: string;
@@ -50,13 +52,53 @@ export class DefinitionFolders<T> {
   readonly #options: DefinitionFolderOptions<T>;
   #cached = new Map<string, CachedFile<T>>();
   #folderProblems = new Map<string, string>();
+  #problems: readonly string[] = [];
+  #watches: FolderWatch[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: DefinitionFolderOptions<T>) {
     this.#options = options;
   }
 
+  /** What was wrong when the folders were last looked at; while they are watched, what is wrong now. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Looks now, and again whenever something changes, so that what is wrong is logged. Idempotent. */
+  watch(): void {
+    if (this.#watches.length > 0) return;
+    const look = (): void => void this.read();
+    this.#watches = this.#options.folders.map(
+      (dir) =>
+        new FolderWatch({
+          dir,
+          onChange: look,
+          onFailure: (error) =>
+            this.#options.log.warn(
+              { dir, err: error },
+              `${this.#options.noun}: this folder cannot be watched`,
+            ),
+        }),
+    );
+    for (const watch of this.#watches) watch.start();
+    look();
+  }
+
+  /** Idempotent. */
+  unwatch(): void {
+    for (const watch of this.#watches.splice(0)) watch.stop();
+  }
+
   /** What the folders hold now. Never throws; a file or folder passed over is logged once for each of its versions. */
-  async read(): Promise<DefinitionFolderContent<T>> {
+  read(): Promise<DefinitionFolderContent<T>> {
+    // One after the other: of two that meet a broken file at once, both would log it.
+    const reading = this.#turn.then(() => this.#read());
+    this.#turn = reading;
+    return reading;
+  }
+
+  async #read(): Promise<DefinitionFolderContent<T>> {
     const files: DefinitionFile<T>[] = [];
     const problems: string[] = [];
     const cached = new Map<string, CachedFile<T>>();
@@ -73,7 +115,8 @@ export class DefinitionFolders<T> {
     }
     this.#cached = cached;
     this.#folderProblems = folderProblems;
-    return { files, problems: [...folderProblems.values(), ...problems] };
+    this.#problems = [...folderProblems.values(), ...problems];
+    return { files, problems: this.#problems };
   }
 
   #names(folder: string, problems: Map<string, string>): string[] {

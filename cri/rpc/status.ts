@@ -51,10 +51,14 @@ function verboseInfo(
   network: CriServices['network'],
 ): Readonly<Record<string, string>> {
   const { configuration, lastLoadError } = network.describe();
+  const { cdi, ociHooks } = facts.definitionProblems();
+  const loadStatus = (problems: readonly string[]): string => problems.join('; ') || 'OK';
   return {
     config: toJson({ stateDir: facts.stateDir, ...(facts.configuration as object) }),
     cniconfig: toJson(configuration ?? {}),
     lastCNILoadStatus: lastLoadError === '' ? 'OK' : lastLoadError,
+    lastCDILoadStatus: loadStatus(cdi),
+    lastOCIHooksLoadStatus: loadStatus(ociHooks),
     versions: toJson({ berth: facts.version, node: process.versions.node, ...facts.programVersions }),
   };
 }

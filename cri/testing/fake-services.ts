@@ -105,6 +105,7 @@ export function fakeServices(): FakeServices {
       stateDir: '/run/berth',
       configuration: { a: 1 },
       programVersions: { crun: '1.8.1' },
+      definitionProblems: () => ({ cdi: [], ociHooks: [] }),
       problem: () => undefined,
     },
     streaming: undefined,

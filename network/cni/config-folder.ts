@@ -2,10 +2,10 @@
  * The folder of CNI configurations: loaded now, and again whenever it changes. The folder may be absent, appear, go and
  * come back; while it is absent, the nearest folder above it is watched.
  */
-import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
-import { dirname } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { errnoOf, messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { FolderWatch } from '#host/folder-watch.ts';
 import { type NetworkList, parseNetworkList, parseSinglePlugin } from './config.ts';
 
 export interface LoadedList {
@@ -23,8 +23,6 @@ export interface FolderContent {
 }
 
 const sizeLimitBytes = 2 * 1024 * 1024;
-/** Files are often written in several steps; one load serves the events of this span. */
-const settleMs = 20;
 
 function fileNames(dir: string): string[] {
   let names: string[];
@@ -76,17 +74,6 @@ export function loadFolder(dir: string): FolderContent {
   return { chosen: undefined, hasCandidates, lastError: errors.join('; ') };
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-}
-
-/** The folder itself, or the nearest one above it that exists. */
-function nearestFolder(dir: string): string {
-  let candidate = dir;
-  while (candidate !== '/' && !isFolder(candidate)) candidate = dirname(candidate);
-  return candidate;
-}
-
 function inodeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
 }
@@ -96,9 +83,7 @@ export class ConfigFolder {
   readonly #log: Log;
   readonly #onChange: () => void;
   #content: FolderContent = { chosen: undefined, hasCandidates: false, lastError: '' };
-  #watcher: FSWatcher | undefined;
-  #watched: { path: string; inode: number | undefined } | undefined;
-  #settling: NodeJS.Timeout | undefined;
+  readonly #watch: FolderWatch;
   #isStopped = true;
 
   /** `onChange` runs after a load that chose another list than before. */
@@ -106,11 +91,17 @@ export class ConfigFolder {
     this.#dir = dir;
     this.#log = log;
     this.#onChange = onChange;
+    this.#watch = new FolderWatch({
+      dir,
+      onChange: () => this.#load(),
+      onFailure: (error) =>
+        log.warn({ dir, err: error }, 'cannot watch the CNI folder; it is read at each use instead'),
+    });
   }
 
   /** The content as last loaded; where the folder cannot be watched, as it is now. */
   get content(): FolderContent {
-    if (!this.#watcher && !this.#isStopped) this.#load();
+    if (!this.#watch.isWatching && !this.#isStopped) this.#load();
     return this.#content;
   }
 
@@ -118,61 +109,14 @@ export class ConfigFolder {
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
-    this.#watch();
+    this.#watch.start();
     this.#load();
   }
 
   /** Ends the watch; the content stays as it is. Idempotent. */
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#settling);
-    this.#settling = undefined;
-    this.#unwatch();
-  }
-
-  #unwatch(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
-    this.#watched = undefined;
-  }
-
-  #watch(): void {
-    // Each turn finds the folder, or one above it, in place; a turn is lost only to a change made in that very moment.
-    for (let turn = 0; turn < 100; turn += 1) {
-      const path = nearestFolder(this.#dir);
-      try {
-        const watcher = watch(path, { persistent: false }, () => this.#settle());
-        watcher.on('error', () => this.#settle());
-        this.#watcher = watcher;
-        this.#watched = { path, inode: inodeOf(path) };
-      } catch (error) {
-        if (errnoOf(error) === 'ENOENT') continue;
-        this.#log.warn(
-          { dir: this.#dir, err: error },
-          'cannot watch the CNI folder; it is read at each use instead',
-        );
-        return;
-      }
-      if (nearestFolder(this.#dir) === path) return;
-      this.#unwatch();
-    }
-  }
-
-  #settle(): void {
-    if (this.#isStopped || this.#settling) return;
-    this.#settling = setTimeout(() => {
-      this.#settling = undefined;
-      this.#reload();
-    }, settleMs).unref();
-  }
-
-  #reload(): void {
-    const nearest = nearestFolder(this.#dir);
-    if (this.#watched?.path !== nearest || this.#watched.inode !== inodeOf(nearest)) {
-      this.#unwatch();
-      this.#watch();
-    }
-    this.#load();
+    this.#watch.stop();
   }
 
   #load(): void {

@@ -77,3 +77,26 @@ test('all that cannot be resolved is named, with the files that were passed over
     `CDI specification passed over: ${root}/etc/bad.json: kind "nonsense" is not vendor/class`,
   ]);
 });
+
+test('while the folders are watched, a broken file is reported when it appears, once, and no more when it is mended', async () => {
+  registry.watch();
+  try {
+    write('run/x.json', { a: env('A=1') });
+    mkdirSync(join(root, 'etc'), { recursive: true });
+    writeFileSync(join(root, 'etc/broken.json'), '{');
+    await expect
+      .poll(() => registry.problems)
+      .toEqual([expect.stringContaining(`${root}/etc/broken.json: `)]);
+    writeFileSync(join(root, 'etc/other.json'), '{"cdiVersion":');
+    await expect.poll(() => registry.problems.length).toBe(2);
+    expect(await added('v.com/net=a')).toEqual(['A=1']);
+    const named = (name: string) => warnings.filter((line) => line.includes(name));
+    expect([named('broken.json').length, named('other.json').length]).toEqual([1, 1]);
+    rmSync(join(root, 'etc'), { recursive: true });
+    await expect.poll(() => registry.problems).toEqual([]);
+    write('etc/again.json', { a: env('A=2') }, { kind: 'none' });
+    await expect.poll(() => registry.problems.length).toBe(1);
+  } finally {
+    registry.unwatch();
+  }
+});

@@ -44,6 +44,21 @@ export class CdiRegistry {
     });
   }
 
+  /** What is wrong with files and folders that are passed over, each with its path. */
+  get problems(): readonly string[] {
+    return this.#files.problems;
+  }
+
+  /** Reports broken files when they appear, too, and not only when a container is made. Idempotent. */
+  watch(): void {
+    this.#files.watch();
+  }
+
+  /** Idempotent. */
+  unwatch(): void {
+    this.#files.unwatch();
+  }
+
   /**
    * The spec with the edits of the named devices, in their order, and before the first device of a file those of the file.
    * Throws NotFound when a name is defined nowhere, and FailedPrecondition when all are but some are ambiguous, need what

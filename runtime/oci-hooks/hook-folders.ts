@@ -27,6 +27,21 @@ export class OciHookFolders {
     });
   }
 
+  /** What is wrong with files and folders that are passed over, each with its path. */
+  get problems(): readonly string[] {
+    return this.#files.problems;
+  }
+
+  /** Reports broken files when they appear, too, and not only when a container is made. Idempotent. */
+  watch(): void {
+    this.#files.watch();
+  }
+
+  /** Idempotent. */
+  unwatch(): void {
+    this.#files.unwatch();
+  }
+
   /**
    * The spec with the hooks that are meant for this container, behind those it has, in the order of their file names.
    * Annotations of the pod count as well as the container's own: those are the ones that people can set. A file that is
