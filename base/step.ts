@@ -1,8 +1,9 @@
 /**
  * Steps: the named parts of an operation that have an effect on the machine. Naming them serves two ends: how long each
  * takes can be observed, and a test can make each one fail, hang, or end the daemon. Without an observer a step is a plain
- * call.
+ * call. Metrics and traces watch steps as spans (span.ts); the observer here is for tests.
  */
+import { type Span, span } from './span.ts';
 
 /** Every step there is, as `operation/step`. A name missing here does not compile; the sweep of fault tests walks this list. */
 export const stepNames = [
@@ -85,7 +86,13 @@ async function observed<T>(watching: StepObserver, name: StepName, work: () => P
   return result;
 }
 
-/** Runs one named step and returns what it returns. */
-export async function step<T>(name: StepName, work: () => Promise<T> | T): Promise<T> {
-  return observer === undefined ? work() : observed(observer, name, work);
+/** Runs one named step and returns what it returns. `attributes` are for traces. */
+export function step<T>(
+  name: StepName,
+  work: () => Promise<T> | T,
+  attributes?: Span['attributes'],
+): Promise<T> {
+  const watching = observer;
+  const inner = watching === undefined ? work : () => observed(watching, name, work);
+  return span('step', name, inner, attributes);
 }

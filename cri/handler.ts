@@ -12,6 +12,7 @@ import type {
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
+import { areSpansWatched, type Span, span } from '#base/span.ts';
 import { logCall } from './call-log.ts';
 import type { InFlightCalls } from './in-flight.ts';
 import type { Readiness } from './readiness.ts';
@@ -41,6 +42,7 @@ interface ServerCall {
   /** Absent where requests are streamed. */
   readonly request?: Buffer;
   readonly cancelled: boolean;
+  readonly metadata?: { get(name: string): readonly (string | Buffer)[] };
   getDeadline(): Date | number;
   on(event: 'cancelled', listener: () => void): unknown;
 }
@@ -178,9 +180,14 @@ async function run(
   let error: unknown;
   try {
     if (call.request !== undefined) request = method.decodeRequest(call.request);
-    if (!readiness.isReady && !method.isAlwaysAnswered) await readiness.wait(rpc, cancel.signal);
-    cancel.signal.throwIfAborted();
-    const result = await work(request, cancel.signal);
+    const answer = async () => {
+      if (!readiness.isReady && !method.isAlwaysAnswered) await readiness.wait(rpc, cancel.signal);
+      cancel.signal.throwIfAborted();
+      return work(request, cancel.signal);
+    };
+    const result = areSpansWatched()
+      ? await span('rpc', rpc, answer, spanAttributes(call, request))
+      : await answer();
     reply = result.reply;
     return result.bytes;
   } catch (caught) {
@@ -191,6 +198,17 @@ async function run(
     ended?.(resultName(error));
     logCall(log, method, { request, reply, startedMs, error });
   }
+}
+
+/** What a trace says of a call: whose it is, by ids alone, and which trace of the client's it belongs to (W3C Trace Context). */
+function spanAttributes(call: ServerCall, request: unknown): Span['attributes'] {
+  const attributes: Record<string, string> = {};
+  const traceparent = call.metadata?.get('traceparent')[0];
+  if (typeof traceparent === 'string') attributes.traceparent = traceparent;
+  const fields = (request ?? {}) as Readonly<Record<string, unknown>>;
+  for (const name of ['container_id', 'pod_sandbox_id'])
+    if (typeof fields[name] === 'string' && fields[name] !== '') attributes[name] = fields[name];
+  return attributes;
 }
 
 function cancellation(rpc: string, call: ServerCall): RuntimeError {

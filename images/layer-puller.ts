@@ -101,7 +101,10 @@ export class LayerPuller {
       // Seen below; until then it must not count as unhandled.
       below.catch(() => {});
       const layer = await stack.limiter.run(() =>
-        step('pull-image/unpack-layer', () => this.#unpack(stack, index, place, signal)),
+        step('pull-image/unpack-layer', () => this.#unpack(stack, index, place, signal), {
+          'image.layer.digest': stack.layers[index]!.digest,
+          'image.layer.bytes': stack.layers[index]!.sizeBytes,
+        }),
       );
       if (layer.isBlobKept) content.adopt(stack.layers[index]!.digest);
       await below;

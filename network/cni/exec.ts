@@ -1,6 +1,7 @@
 /** Runs one CNI plugin once (CNI SPEC, section 2). Everything above works on parsed answers and typed errors. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { errnoOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { span } from '#base/span.ts';
 import { defaultPath, type RunResult, run, succeeded } from '#host/launch.ts';
 import { ProgramPaths } from '../program-path.ts';
 import { makeMissingPluginError, makePluginError } from './errors.ts';
@@ -92,7 +93,11 @@ export class PluginRunner {
    * plugins it started with it. Throws the plugin's error (see errors.ts), FailedPrecondition if its program is missing,
    * DeadlineExceeded, Canceled, Internal if its answer is not JSON.
    */
-  async call(call: PluginCall): Promise<unknown> {
+  call(call: PluginCall): Promise<unknown> {
+    return span('cni', call.command, () => this.#call(call), { plugin: call.plugin });
+  }
+
+  async #call(call: PluginCall): Promise<unknown> {
     const result = await this.#run(call);
     const stdout = result.stdout.toString('utf8');
     if (!succeeded(result.status)) {

@@ -5,6 +5,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
+import { span } from '#base/span.ts';
 import { type Launched, launch, type RunResult, run, succeeded } from '#host/launch.ts';
 import type { OciResources } from '../spec/oci-spec.ts';
 import { describeFailure, meansNotRunning } from './errors.ts';
@@ -69,9 +70,12 @@ export class CliRuntime {
     command: readonly string[],
     options: { input?: string; signal?: AbortSignal } = {},
   ): Promise<RunResult> {
-    const result = await this.#run(command, options);
-    if (!succeeded(result.status)) throw describeFailure(this.name, command[0]!, id, result);
-    return result;
+    const expected = async (): Promise<RunResult> => {
+      const result = await this.#run(command, options);
+      if (!succeeded(result.status)) throw describeFailure(this.name, command[0]!, id, result);
+      return result;
+    };
+    return span('oci-runtime', command[0]!, expected, { handler: this.name, 'container.id': id });
   }
 
   /** Starts a created container. Throws Internal with the runtime's words. */
@@ -81,7 +85,10 @@ export class CliRuntime {
 
   /** Removes the container's state and cgroup, killing what still runs. Idempotent. */
   async remove(id: string): Promise<void> {
-    const result = await this.#run(['delete', '--force', id], {});
+    const result = await span('oci-runtime', 'delete', () => this.#run(['delete', '--force', id], {}), {
+      handler: this.name,
+      'container.id': id,
+    });
     if (!succeeded(result.status) && !meansNotRunning(result))
       throw describeFailure(this.name, 'delete', id, result);
     // A runtime that was killed while it created the container leaves a folder that it does not know itself.

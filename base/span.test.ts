@@ -1,0 +1,39 @@
+import { afterEach, expect, test } from 'vitest';
+import { type Span, span, watchSpans } from './span.ts';
+import { step } from './step.ts';
+
+afterEach(() => watchSpans());
+
+test('without a watcher, work just runs', async () => {
+  expect(await span('cni', 'ADD', () => 1)).toBe(1);
+  await expect(span('cni', 'ADD', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+});
+
+test('watchers see steps and spans with their results, the first one outermost', async () => {
+  const seen: string[] = [];
+  const watch =
+    (who: string) =>
+    async <T>({ kind, name, attributes }: Span, work: () => Promise<T>): Promise<T> => {
+      seen.push(`${who} begins ${kind} ${name} ${JSON.stringify(attributes)}`);
+      try {
+        return await work();
+      } finally {
+        seen.push(`${who} ends ${name}`);
+      }
+    };
+  watchSpans(watch('metrics'), watch('traces'));
+  const failing = step('run-sandbox/attach-network', () =>
+    span('cni', 'ADD', () => Promise.reject(new Error('no address')), { plugin: 'bridge' }),
+  );
+  await expect(failing).rejects.toThrow('no address');
+  expect(seen).toEqual([
+    'metrics begins step run-sandbox/attach-network {}',
+    'traces begins step run-sandbox/attach-network {}',
+    'metrics begins cni ADD {"plugin":"bridge"}',
+    'traces begins cni ADD {"plugin":"bridge"}',
+    'traces ends ADD',
+    'metrics ends ADD',
+    'traces ends run-sandbox/attach-network',
+    'metrics ends run-sandbox/attach-network',
+  ]);
+});
