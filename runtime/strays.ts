@@ -13,7 +13,7 @@ import { watchProcess } from '#host/process-watch.ts';
 const rounds = 5;
 const patienceMs = 1000;
 
-/** Whether a command line or an environment names one of `ids`, alone or as part of a path. */
+/** Whether a command line names one of `ids`, alone or as part of a path, or the process is a CNI plugin at work for one. */
 function mentions(found: ProgramProcess, ids: ReadonlySet<string>): boolean {
   const words = [...found.command, ...found.environment.filter((entry) => entry.startsWith('CNI_'))];
   return words.some((word) => {
@@ -21,6 +21,9 @@ function mentions(found: ProgramProcess, ids: ReadonlySet<string>): boolean {
     return false;
   });
 }
+
+/** A script is started as its interpreter, with at most one word before its own path (execve(2)). */
+const wordsOfProgram = 3;
 
 export interface StrayOptions {
   /** Paths of conmon, the OCI runtimes, unshare and the like. */
@@ -44,12 +47,20 @@ async function endProcesses(
   { programs, programDirs, log }: StrayOptions,
   isStray: (found: ProgramProcess) => boolean,
 ): Promise<void> {
-  const names = new Set(programs);
-  const isOurs = (path: string) =>
-    names.has(path) || programDirs.some((dir) => path === `${dir}/${basename(path)}`);
+  const paths = new Set(programs);
+  // One that is configured may be a wrapper, which becomes the program of the same name elsewhere.
+  const names = new Set(programs.map((path) => basename(path)));
+  const isOurPath = (path: string) =>
+    paths.has(path) || programDirs.some((dir) => path === `${dir}/${basename(path)}`);
+  const isOurs = ({ command, environment }: ProgramProcess) =>
+    command.slice(0, wordsOfProgram).some(isOurPath) ||
+    names.has(basename(command[0]!)) ||
+    environment.some((entry) => entry.startsWith('CNI_CONTAINERID='));
   // A program may start another between the look and the kill: look until nothing is found, but never for ever.
   for (let round = 0; round < rounds; round += 1) {
-    const strays = listProcessesOf(isOurs, { withEnvironment: true }).filter(isStray);
+    const strays = listProcessesOf(() => true, { withEnvironment: true }).filter(
+      (found) => found.pid !== process.pid && isOurs(found) && isStray(found),
+    );
     if (strays.length === 0) return;
     for (const stray of strays) {
       log.warn(

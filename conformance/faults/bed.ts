@@ -5,13 +5,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
@@ -55,6 +58,8 @@ export class FaultBed {
   readonly faultFile: string;
   /** There while a planned hang lasts; who removes it ends the hang. */
   readonly hangFile: string;
+  /** The same for programs: see failing-program.sh. `.hanging` and `.done` beside it tell how far it has come. */
+  readonly programFaultFile: string;
   readonly logFile: string;
   readonly cgroupParent: string;
   /** The device that pods are plugged into. */
@@ -79,9 +84,11 @@ export class FaultBed {
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
     this.hangFile = `${this.faultFile}.hanging`;
+    this.programFaultFile = join(dir, 'program-fault');
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
+    placePrograms(join(dir, 'programs'));
     writeFileSync(this.configFile, configText(dir));
     if (network === 'cni') writeNetwork(join(dir, 'net.d'), dir, name);
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
@@ -156,6 +163,7 @@ export class FaultBed {
       },
     );
     closeSync(log);
+    writeFileSync(join(this.dir, 'berthd.pid'), String(child.pid));
     this.#child = child;
     this.#client?.close();
     while (performance.now() - startedMs < startTimeoutMs) {
@@ -295,6 +303,22 @@ function writeNetwork(confDir: string, dir: string, name: string): void {
   writeFileSync(join(confDir, '10-faults.conflist'), JSON.stringify(conflist));
 }
 
+/** Programs that do their work unless told to fail. */
+const failingPrograms: Readonly<Record<string, string>> = {
+  crun: '/usr/bin/crun',
+  conmon: '/usr/bin/conmon',
+  bridge: join(cniPluginDir, 'bridge'),
+};
+
+function placePrograms(directory: string): void {
+  mkdirSync(directory);
+  for (const [name, real] of Object.entries(failingPrograms)) {
+    copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), join(directory, name));
+    chmodSync(join(directory, name), 0o755);
+    symlinkSync(real, join(directory, `${name}.real`));
+  }
+}
+
 function configText(dir: string): string {
   const tables = {
     daemon: { root_dir: join(dir, 'lib'), state_dir: join(dir, 'run'), shutdown_grace_ms: 2000 },
@@ -303,12 +327,14 @@ function configText(dir: string): string {
     metrics: { address: '' },
     network: {
       cni_config_dir: join(dir, 'net.d'),
-      cni_plugin_dirs: [cniPluginDir],
+      cni_plugin_dirs: [join(dir, 'programs'), cniPluginDir],
       cni_cache_dir: join(dir, 'cni'),
       netns_dir: join(dir, 'netns'),
     },
     images: { registry_config_dirs: [join(dir, 'certs.d')] },
     nri: { enable: false },
+    runtime: { conmon_path: join(dir, 'programs/conmon') },
+    'handlers.crun': { path: join(dir, 'programs/crun'), type: 'crun' },
   };
   // Every value here is written alike in JSON and TOML.
   return Object.entries(tables)

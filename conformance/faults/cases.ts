@@ -16,9 +16,52 @@ export const faults = [
 
 export type Fault = (typeof faults)[number];
 
-export interface Case {
+/** A fault of a named step of the daemon. */
+export interface StepCase {
   readonly step: StepName;
   readonly fault: Fault;
+}
+
+export const programActions = ['error', 'garbage', 'die', 'die-after', 'kill-daemon', 'hang'] as const;
+
+/** A program that the daemon starts and that fails; see failing-program.sh. */
+export interface ProgramCase {
+  readonly program: string;
+  readonly operation: string;
+  readonly action: (typeof programActions)[number];
+}
+
+/** What is called of each program in a pod's life. Berth never calls `state` and `kill` of an OCI runtime: it asks the kernel. */
+export const programOperations = [
+  ['conmon', 'run'],
+  ['crun', 'create'],
+  ['crun', 'start'],
+  ['crun', 'exec'],
+  ['crun', 'delete'],
+  ['bridge', 'ADD'],
+  ['bridge', 'DEL'],
+] as const;
+
+/** Without CNI plugins where the network is Berth's own. */
+export function programCases(hasPlugins: boolean): ProgramCase[] {
+  return programOperations
+    .filter(([program]) => hasPlugins || program !== 'bridge')
+    .flatMap(([program, operation]) => programActions.map((action) => ({ program, operation, action })));
+}
+
+/** What a client must have been told on the way; undefined where it need not notice. */
+export function wordsOf({ program, operation, action }: ProgramCase): RegExp | undefined {
+  if (action === 'kill-daemon') return /died/;
+  if (action === 'hang') return /DEADLINE_EXCEEDED/;
+  if (action === 'error') return /told to fail/;
+  if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
+  if (program === 'bridge' && operation === 'ADD' && action === 'garbage') return /is not JSON/;
+  if (action === 'garbage') return undefined;
+  if (operation === 'create') return /crun create of container/;
+  if (operation === 'exec') return /crun itself was ended by signal 9/;
+  // A container may be deleted, and a pod detached, by what died of it.
+  if (operation === 'start' || operation === 'ADD') return /signal 9/;
+  return undefined;
 }
 
 /** What must go wrong first for a step to be reached at all. */
@@ -30,41 +73,19 @@ const preludes: Partial<Record<StepName, string>> = {
 const unnoticed: readonly StepName[] = ['stop-container/kill', 'stop-container/record-exit'];
 
 /** Whether a client's deadline passes while this hang lasts. */
-export function meetsDeadline({ step, fault }: Case): boolean {
+export function meetsDeadline({ step, fault }: StepCase): boolean {
   return fault.phase === 'before' || !unnoticed.includes(step);
 }
 
-export function allCases(): Case[] {
+export function stepCases(): StepCase[] {
   return stepNames.flatMap((step) => faults.map((fault) => ({ step, fault })));
 }
 
-export function planOf({ step, fault }: Case): string {
+export function planOf({ step, fault }: StepCase): string {
   const text = `${step}:${fault.phase}=${fault.action}`;
   return preludes[step] === undefined ? text : `${preludes[step]},${text}`;
 }
 
 export function faultName(fault: Fault): string {
   return `${fault.phase} ${fault.action}${fault.action === 'hang' ? `, ${fault.end}` : ''}`;
-}
-
-export interface Choice {
-  /** `I/N`: every N-th fault from the I-th on. */
-  readonly shard: string | undefined;
-  readonly only: string | undefined;
-  /** Of the hangs only every N-th, another part every day; 1 for all. */
-  readonly hangParts: number;
-  readonly day: number;
-}
-
-/** The cases of one run. Faults that hang take longest, so that a run may do a part of them. */
-export function chooseCases({ shard, only, hangParts, day }: Choice): Case[] {
-  const [index = 1, count = 1] = (shard ?? '1/1').split('/').map(Number);
-  let hangs = 0;
-  return allCases().filter((one, at) => {
-    if (one.fault.action === 'hang') {
-      hangs += 1;
-      if (hangs % hangParts !== day % hangParts) return false;
-    }
-    return at % count === index - 1 && (only === undefined || planOf(one).includes(only));
-  });
 }

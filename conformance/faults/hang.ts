@@ -59,6 +59,8 @@ export interface Watched {
   /** What the client that meets the hang has seen fail so far; it grows. */
   readonly failures: readonly string[];
   readonly end: HangEnd;
+  /** There while it hangs; removing it ends the hang. */
+  readonly hangFile: string;
   /** Whether that client's deadline must pass. */
   readonly meetsDeadline: boolean;
   /** Whether that client has given up or come to its end. */
@@ -68,10 +70,10 @@ export interface Watched {
 /** Resolves when the hang is over. Throws what went wrong beside it. */
 export async function watchHang(
   bed: FaultBed,
-  { failures, end, meetsDeadline, isOver }: Watched,
+  { failures, end, hangFile, meetsDeadline, isOver }: Watched,
 ): Promise<void> {
-  await until(() => existsSync(bed.hangFile) || isOver(), reachMs);
-  if (!existsSync(bed.hangFile)) throw new Error('the step was never reached');
+  await until(() => existsSync(hangFile) || isOver(), reachMs);
+  if (!existsSync(hangFile)) throw new Error('what should hang was never reached');
   try {
     try {
       await lookAround(bed);
@@ -84,6 +86,6 @@ export async function watchHang(
       throw new Error("no client's deadline passed while it hung");
     if (end === 'kill') await bed.kill();
   } finally {
-    rmSync(bed.hangFile, { force: true });
+    rmSync(hangFile, { force: true });
   }
 }

@@ -1,10 +1,10 @@
 /** The lives that faults happen in: of a pod, and of an image. Each ends with nothing left of it, or throws what is wrong. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { type Finding, formatFinding } from '#base/finding.ts';
 import type { StepName } from '#base/step.ts';
 import { type FaultBed, otherImageName } from './bed.ts';
-import { type Case, meetsDeadline, planOf } from './cases.ts';
-import { hangDeadlineMs, watchHang } from './hang.ts';
+import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
+import { hangDeadlineMs, type Watched, watchHang } from './hang.ts';
 import { insist, PodWalk } from './pod-walk.ts';
 
 const obedient = ['sh', '-c', 'trap "exit 3" TERM; : >/ready; while :; do usleep 20000; done'];
@@ -12,6 +12,7 @@ const deaf = ['sh', '-c', 'trap "" TERM; : >/ready; while :; do usleep 20000; do
 
 /** Tries of a client whose calls meet their deadline while a step hangs. */
 const patientTries = 100;
+const usualTries = 6;
 
 export function describeFindings(findings: readonly Finding[]): string {
   return findings.map(formatFinding).join('; ');
@@ -19,39 +20,90 @@ export function describeFindings(findings: readonly Finding[]): string {
 
 let counter = 0;
 
-/** Lives one case, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
-export async function liveThrough(bed: FaultBed, one: Case, failures: string[]): Promise<void> {
-  const life = one.step.includes('-image/') ? liveImage : livePod;
-  const { fault } = one;
+/** Lives one case of a step, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
+export async function liveStepCase(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
+  const { step, fault } = one;
+  const isOfImage = step.includes('-image/');
+  const life = (tries: number) =>
+    isOfImage
+      ? liveImage(bed, failures, tries)
+      : livePod(
+          bed,
+          {
+            sharesPid: needsInit(step),
+            hasPort: step.includes('-sandbox/'),
+            ignoresTerm: step === 'stop-container/kill',
+          },
+          failures,
+          tries,
+        );
   writeFileSync(bed.faultFile, planOf(one));
-  if (fault.action !== 'hang') {
-    await life(bed, one.step, failures, 6);
-  } else {
-    bed.deadlineMs = hangDeadlineMs;
-    let isOver = false;
-    const watched = watchHang(bed, {
-      failures,
-      end: fault.end,
-      meetsDeadline: meetsDeadline(one),
-      isOver: () => isOver,
-    });
-    try {
-      const lived = life(bed, one.step, failures, patientTries).finally(() => {
-        isOver = true;
-      });
-      // Both to their end, whichever fails: the next case must find nobody at work.
-      const results = await Promise.allSettled([watched, lived]);
-      for (const result of results) if (result.status === 'rejected') throw result.reason;
-    } finally {
-      bed.deadlineMs = undefined;
-    }
+  if (fault.action !== 'hang') await life(usualTries);
+  else {
+    const { end } = fault;
+    await liveThroughHang(
+      bed,
+      { failures, end, hangFile: bed.hangFile, meetsDeadline: meetsDeadline(one) },
+      life,
+    );
   }
   if (existsSync(bed.faultFile)) throw new Error('the step was never reached');
-  await (one.step.includes('-image/') ? expectNoImage : expectNoPod)(bed);
+  await (isOfImage ? expectNoImage : expectNoPod)(bed);
+}
+
+/** The same for a program that fails. */
+export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures: string[]): Promise<void> {
+  const { program, operation, action } = one;
+  const file = bed.programFaultFile;
+  rmSync(`${file}.done`, { force: true });
+  // A failure after the exit is nobody's until the container is removed.
+  if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
+  const planned = operation === 'delete' || operation === 'DEL' ? 'later' : 'now';
+  const plan = () => writeFileSync(file, `${program} ${operation} ${action}\n`);
+  if (planned === 'now') plan();
+  const kind = {
+    sharesPid: false,
+    hasPort: true,
+    ignoresTerm: false,
+    ...(planned === 'later' && { beforeRemoval: plan }),
+  };
+  const life = (tries: number) => livePod(bed, kind, failures, tries);
+  if (action !== 'hang') await life(usualTries);
+  else
+    await liveThroughHang(
+      bed,
+      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: true },
+      life,
+    );
+  if (!existsSync(`${file}.done`)) throw new Error(`${program} ${operation} was never called`);
+  const words = wordsOf(one);
+  if (words && !failures.some((failure) => words.test(failure)))
+    throw new Error(`no client was told ${words}`);
+  await expectNoPod(bed);
+}
+
+async function liveThroughHang(
+  bed: FaultBed,
+  hang: Omit<Watched, 'isOver'>,
+  life: (tries: number) => Promise<void>,
+): Promise<void> {
+  bed.deadlineMs = hangDeadlineMs;
+  let isOver = false;
+  try {
+    const watched = watchHang(bed, { ...hang, isOver: () => isOver });
+    const lived = life(patientTries).finally(() => {
+      isOver = true;
+    });
+    // Both to their end, whichever fails: the next case must find nobody at work.
+    const results = await Promise.allSettled([watched, lived]);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  } finally {
+    bed.deadlineMs = undefined;
+  }
 }
 
 /** An image is pulled, used by nobody, removed. */
-async function liveImage(bed: FaultBed, _step: StepName, failures: string[], tries: number): Promise<void> {
+async function liveImage(bed: FaultBed, failures: string[], tries: number): Promise<void> {
   const image = { image: otherImageName };
   await insist(
     bed,
@@ -79,21 +131,24 @@ async function expectNoImage(bed: FaultBed): Promise<void> {
   if (findings.length > 0) throw new Error(describeFindings(findings));
 }
 
+interface PodKind {
+  readonly sharesPid: boolean;
+  readonly hasPort: boolean;
+  readonly ignoresTerm: boolean;
+  /** Called when the container has run its command, before anything is stopped. */
+  readonly beforeRemoval?: () => void;
+}
+
 /** A pod runs a container and a command in it, and is stopped and removed. */
-async function livePod(bed: FaultBed, step: StepName, failures: string[], tries: number): Promise<void> {
+async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: number): Promise<void> {
+  const { sharesPid, hasPort, ignoresTerm } = kind;
   counter += 1;
-  const hostPort = step.includes('-sandbox/') ? 30000 + counter : 0;
-  const walk = new PodWalk(bed, {
-    name: `pod${counter}`,
-    sharesPid: needsInit(step),
-    hostPort,
-    tries,
-    failures,
-  });
-  const ignoresTerm = step === 'stop-container/kill';
+  const hostPort = hasPort ? 30000 + counter : 0;
+  const walk = new PodWalk(bed, { name: `pod${counter}`, sharesPid, hostPort, tries, failures });
   await walk.run();
   await walk.start(ignoresTerm ? deaf : obedient);
   await walk.exec('ready');
+  kind.beforeRemoval?.();
   // With a short deadline no grace period fits into it.
   await walk.stopContainer(!ignoresTerm ? 10n : bed.deadlineMs === undefined ? 1n : 0n);
   const { state, exitCode } = await walk.status();

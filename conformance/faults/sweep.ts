@@ -1,56 +1,109 @@
 /**
  * The sweep: every named step of every operation, before and after its effect, fails once, takes the daemon with it, or
- * hangs until it is let go or the daemon killed. The client tries again as the kubelet would. In the end the pod must have lived its whole life, and after its removal nothing
- * of it may be left on the machine.
+ * hangs until it is let go or the daemon is killed; and every program that the daemon runs fails in every way a program can.
+ * The client tries again as the kubelet would. In the end the pod must have lived its whole life, and after its removal
+ * nothing of it may be left on the machine.
  *
  *   node conformance/faults/sweep.ts [--shard I/N] [--only TEXT] [--hang-parts N] [--network cni|native] [--keep]
  *
- * The last line is the verdict; exit status 1 if a case failed.
+ * `--only` takes faults whose name has the text, such as `stop-container/` or `crun start`. The last line is the verdict; exit
+ * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
-import { stepNames } from '#base/step.ts';
 import { FaultBed, imageName } from './bed.ts';
-import { allCases, type Case, chooseCases, faultName, faults } from './cases.ts';
+import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
 import { isIsolated } from './isolate.ts';
-import { describeFindings, liveThrough } from './lives.ts';
+import { describeFindings, liveProgramCase, liveStepCase } from './lives.ts';
 
-interface Outcome extends Case {
+/** One fault and the life that it happens in, by its place in a table of the report. */
+interface Trial {
+  readonly table: 'step' | 'program';
+  readonly row: string;
+  readonly column: string;
+  /** Throws what went wrong; `failures` grows by the calls that failed on the way. */
+  readonly live: (bed: FaultBed, failures: string[]) => Promise<void>;
+}
+
+interface Outcome {
+  readonly trial: Trial;
   readonly ms: number;
-  /** Calls that failed on the way. */
-  readonly failures: readonly string[];
-  /** '' for a case that went well. */
+  /** '' for a trial that went well. */
   readonly problem: string;
 }
 
-async function runCase(bed: FaultBed, one: Case): Promise<Outcome> {
+const columns: Readonly<Record<Trial['table'], readonly string[]>> = {
+  step: faults.map(faultName),
+  program: programActions,
+};
+
+function allTrials(hasPlugins: boolean): Trial[] {
+  return [
+    ...stepCases().map(
+      (one): Trial => ({
+        table: 'step',
+        row: one.step,
+        column: faultName(one.fault),
+        live: (bed, failures) => liveStepCase(bed, one, failures),
+      }),
+    ),
+    ...programCases(hasPlugins).map(
+      (one): Trial => ({
+        table: 'program',
+        row: `${one.program} ${one.operation}`,
+        column: one.action,
+        live: (bed, failures) => liveProgramCase(bed, one, failures),
+      }),
+    ),
+  ];
+}
+
+function nameOf({ row, column }: Trial): string {
+  return `${row} ${column}`;
+}
+
+interface Choice {
+  /** `I/N`: every N-th fault from the I-th on. */
+  readonly shard: string | undefined;
+  readonly only: string | undefined;
+  /** Of the hangs only every N-th, others the next day; 1 for all. */
+  readonly hangParts: number;
+}
+
+/** The trials of one run. Hangs take longest, so that a run may do a part of them. */
+function choose(trials: readonly Trial[], { shard, only, hangParts }: Choice): Trial[] {
+  const [index = 1, count = 1] = (shard ?? '1/1').split('/').map(Number);
+  const day = Math.floor(Date.now() / 86_400_000);
+  let hangs = 0;
+  return trials.filter((trial, at) => {
+    if (trial.column.includes('hang')) {
+      hangs += 1;
+      if (hangs % hangParts !== day % hangParts) return false;
+    }
+    return at % count === index - 1 && (only === undefined || nameOf(trial).includes(only));
+  });
+}
+
+const shownFailures = 10;
+
+/** Runs one trial; a failure is printed, and what it left taken away. */
+async function run(bed: FaultBed, trial: Trial): Promise<Outcome> {
   const startedMs = performance.now();
   const failures: string[] = [];
   let problem = '';
   try {
-    await liveThrough(bed, one, failures);
+    await trial.live(bed, failures);
   } catch (error) {
     problem = error instanceof Error ? error.message : String(error);
+    console.log(`FAILED ${nameOf(trial)}: ${problem}`);
+    for (const failure of failures.slice(0, shownFailures)) console.log(`  on the way: ${failure}`);
+    await bed.start();
+    await clearPods(bed);
   }
-  return { ...one, failures, problem, ms: performance.now() - startedMs };
+  return { trial, problem, ms: performance.now() - startedMs };
 }
 
-const width = 20;
-
-function printTable(outcomes: readonly Outcome[]): void {
-  const heads = faults.map((fault) => faultName(fault).padEnd(width));
-  console.log(`\n${'step'.padEnd(40)}${heads.join('')}`);
-  for (const step of stepNames) {
-    const cells = faults.map((fault) => {
-      const found = outcomes.find((one) => one.step === step && one.fault === fault);
-      if (!found) return '-'.padEnd(width);
-      return `${found.problem === '' ? 'ok' : 'FAILED'} ${(found.ms / 1000).toFixed(1)}s`.padEnd(width);
-    });
-    if (cells.some((cell) => !cell.startsWith('-'))) console.log(step.padEnd(40) + cells.join(''));
-  }
-}
-
-/** Removes what a failed case left in the daemon's hands, so that the next one starts clean. */
+/** Removes what a failed trial left in the daemon's hands, so that the next one starts clean. */
 async function clearPods(bed: FaultBed): Promise<void> {
   const { items } = await bed.call('ListPodSandbox', {});
   for (const { id, metadata } of items) {
@@ -60,6 +113,24 @@ async function clearPods(bed: FaultBed): Promise<void> {
     } catch (error) {
       console.log(`  cannot remove sandbox ${id}: ${error}`);
     }
+  }
+}
+
+const rowWidth = 40;
+const cellWidth = 20;
+
+function printTable(table: Trial['table'], outcomes: readonly Outcome[]): void {
+  const own = outcomes.filter(({ trial }) => trial.table === table);
+  if (own.length === 0) return;
+  const heads = columns[table].map((column) => column.padEnd(cellWidth));
+  console.log(`\n${table.padEnd(rowWidth)}${heads.join('')}`);
+  for (const row of new Set(own.map(({ trial }) => trial.row))) {
+    const cells = columns[table].map((column) => {
+      const found = own.find(({ trial }) => trial.row === row && trial.column === column);
+      const text = found ? `${found.problem === '' ? 'ok' : 'FAILED'} ${(found.ms / 1000).toFixed(1)}s` : '-';
+      return text.padEnd(cellWidth);
+    });
+    console.log(row.padEnd(rowWidth) + cells.join(''));
   }
 }
 
@@ -73,30 +144,21 @@ async function main(): Promise<boolean> {
       keep: { type: 'boolean', default: false },
     },
   });
-  const cases = chooseCases({
-    shard: values.shard,
-    only: values.only,
-    hangParts: Number(values['hang-parts']),
-    day: Math.floor(Date.now() / 86_400_000),
-  });
+  const network = values.network === 'native' ? 'native' : 'cni';
+  const all = allTrials(network === 'cni');
+  const { shard, only } = values;
+  const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
   const startedMs = performance.now();
-  const bed = await FaultBed.prepare(values.network === 'native' ? 'native' : 'cni');
+  const bed = await FaultBed.prepare(network);
   const outcomes: Outcome[] = [];
   try {
     await bed.start();
     await bed.call('PullImage', { image: { image: imageName } });
     const witness = new Counter(bed);
     await witness.start();
-    for (const one of cases) {
-      const outcome = await runCase(bed, one);
-      outcomes.push(outcome);
-      if (outcome.problem === '') continue;
-      console.log(`FAILED ${one.step} ${faultName(one.fault)}: ${outcome.problem}`);
-      for (const failure of outcome.failures) console.log(`  on the way: ${failure}`);
-      await bed.start();
-      await clearPods(bed);
-    }
-    printTable(outcomes);
+    for (const trial of chosen) outcomes.push(await run(bed, trial));
+    printTable('step', outcomes);
+    printTable('program', outcomes);
     const { count, problem } = await witness.finish();
     // Answers when what was removed is off the disk.
     await bed.call('ImageFsInfo', {});
@@ -106,7 +168,7 @@ async function main(): Promise<boolean> {
     const starts = bed.startsMs.toSorted((a, b) => a - b);
     const median = starts[Math.floor(starts.length / 2)] ?? 0;
     console.log(
-      `\n${stepNames.length} steps; ${outcomes.length} of ${allCases().length} faults in ${Math.round((performance.now() - startedMs) / 1000)} s; ${starts.length} starts of the daemon, median ${Math.round(median)} ms until it answered`,
+      `\n${outcomes.length} of ${all.length} faults in ${Math.round((performance.now() - startedMs) / 1000)} s; ${starts.length} starts of the daemon, median ${Math.round(median)} ms until it answered`,
     );
     console.log(`the witness wrote ${count} numbers${problem === '' ? ', none missing' : `: ${problem}`}`);
     if (left.length > 0) console.log(`left when the daemon had ended: ${describeFindings(left)}`);

@@ -5,7 +5,14 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import { parseExactly } from '#base/exact-json.ts';
-import { awaitAdopted, type ExitStatus, type Launched, sendSignal, succeeded } from '#host/launch.ts';
+import {
+  awaitAdopted,
+  describeStatus,
+  type ExitStatus,
+  type Launched,
+  sendSignal,
+  succeeded,
+} from '#host/launch.ts';
 import { findProcess, isRunning, listDescendants, type ProcessIdentity } from '#host/proc.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import { lastWords } from '../oci/errors.ts';
@@ -109,6 +116,12 @@ export function startExec(runtime: CliRuntime, request: ExecRequest): ExecProces
   const follow = async (): Promise<ExitStatus> => {
     const status = await child.exited;
     if (isKilled) return status;
+    // It passes its command's signal on as an exit code: this is its own end, and the command goes on without it.
+    if (status.type === 'signaled')
+      throw new RuntimeError(
+        'Internal',
+        `exec in container ${containerId}: ${runtime.name} itself was ended by ${describeStatus(status)}`,
+      );
     const words = succeeded(status) ? '' : execWords(processFile);
     if (words !== '') throw new RuntimeError('Internal', `exec in container ${containerId}: ${words}`);
     if (!isDetached || !succeeded(status)) return status;

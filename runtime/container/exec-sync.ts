@@ -80,6 +80,8 @@ export async function execSync(
         signal.removeEventListener('abort', onAbort);
       })
       .catch((error) => {
+        // The OCI runtime may have died and left the command.
+        if (mark) killMarked(mark, request.listProcesses);
         closeOutput();
         throw failure ?? error;
       });

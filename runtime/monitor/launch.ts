@@ -3,22 +3,13 @@
  * the exit code into a file. It outlives the daemon. Interface: conmon 2.1 (`conmon --help`, src/cli.c).
  */
 import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import { readText } from '#host/cgroup.ts';
-import {
-  awaitAdopted,
-  defaultPath,
-  type ExitStatus,
-  type Launched,
-  launch,
-  sendSignal,
-} from '#host/launch.ts';
+import { awaitAdopted, defaultPath, type ExitStatus, type Launched, launch } from '#host/launch.ts';
 import { close, pipe } from '#host/libc.ts';
-import { findProcess, listDescendants, type ProcessIdentity, parentOf } from '#host/proc.ts';
+import { findProcess, type ProcessIdentity } from '#host/proc.ts';
 import { type CliRuntime, checkpointOptions } from '../oci/cli-runtime.ts';
 import { kindOfFailure, lastWords, withAdvice } from '../oci/errors.ts';
-import { findMonitor } from './end-monitor.ts';
+import { killCreation, watchCreation } from './lost-creation.ts';
 import { parseAnswer, readAnswer } from './sync-pipe.ts';
 
 export interface MonitorRequest {
@@ -97,47 +88,6 @@ function monitorArgs(request: MonitorRequest): string[] {
 /** How long a create that is not wanted any more may go on before it is killed; it takes some tens of milliseconds. */
 const abandonMs = 2000;
 
-/** Kills the monitor, and the OCI runtime that creates for it. Both ends of the sync pipe are closed then. */
-function killCreation(child: Launched, bundle: string): void {
-  child.kill(constants.signals.SIGKILL);
-  const monitor = findMonitor(bundle);
-  if (!monitor) return;
-  for (const pid of [...listDescendants(monitor.pid), monitor.pid])
-    sendSignal(pid, constants.signals.SIGKILL);
-}
-
-/** How long a create may take before its runtime is looked after, and how far apart the looks are. */
-const creationLookMs = 1000;
-
-/**
- * Whether the OCI runtime died when the container stood already. conmon then reads the runtime's words to their end, which
- * never comes: the container holds the same pipe.
- */
-function hasLostRuntime(bundle: string): boolean {
-  const monitor = findMonitor(bundle);
-  const container = Number(readText(`${bundle}/container.pid`)?.trim() || 0);
-  if (!monitor || container === 0) return false;
-  const descendants = listDescendants(monitor.pid);
-  return (
-    descendants.includes(container) &&
-    parentOf(container) === monitor.pid &&
-    descendants.every((pid) => pid === container || parentOf(pid) !== monitor.pid)
-  );
-}
-
-/** Ends a create whose runtime was seen lost twice in a row. Calls nothing while a create takes its usual time. */
-function watchCreation(
-  child: Launched,
-  bundle: string,
-): { readonly wasLost: () => boolean; readonly stop: () => void } {
-  let seen = 0;
-  const timer = setInterval(() => {
-    seen = hasLostRuntime(bundle) ? seen + 1 : 0;
-    if (seen === 2) killCreation(child, bundle);
-  }, creationLookMs);
-  return { wasLost: () => seen >= 2, stop: () => clearInterval(timer) };
-}
-
 /**
  * Creates a container: the process exists and waits for `start`. On failure the OCI runtime and conmon have cleaned up
  * after themselves but for the bundle. Throws Internal with the runtime's words, or InvalidArgument if it is that the
@@ -189,6 +139,8 @@ export async function createMonitored(
     const [text] = await Promise.all([readAnswer(syncRead), child.exited]);
     const parsed = parseAnswer(text);
     if (!parsed || !(parsed.pid > 0)) {
+      // An answer that is none says nothing about the OCI runtime, which may still be at work.
+      killCreation(child, request.bundle);
       const words = lastWords(parsed?.message ?? '') || Buffer.concat(stderrChunks).toString().trim();
       throw new RuntimeError(
         kindOfFailure(words),
