@@ -143,6 +143,11 @@ async function sweep(options: RecoveryOptions): Promise<void> {
   };
   for (const id of unknown(join(state, 'bundles')))
     await remove('a bundle', id, () => options.containerManager.dismantle(id as ContainerId, ''));
+  for (const handler of list(join(state, 'oci'), /./))
+    for (const id of unknown(join(state, 'oci', handler)))
+      await remove('a container of an OCI runtime', id, () =>
+        options.containerManager.dismantle(id as ContainerId, handler),
+      );
   for (const id of unknown(join(state, 'sandboxes')))
     await remove('the files of a sandbox', id, () => removeSandboxFiles(paths.sandbox(id)));
   for (const id of unknown(join(root, 'volumes')))

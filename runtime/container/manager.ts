@@ -317,7 +317,7 @@ export class CrunContainers implements ContainerManager {
    */
   async dismantle(id: ContainerId, handler: string, isReleased = false): Promise<void> {
     const { paths, exits, snapshotter } = this.#options;
-    if (!isReleased && existsSync(paths.bundle(id)))
+    if (!isReleased && (existsSync(paths.bundle(id)) || this.#options.handlers.owner(id, handler).holds(id)))
       await step('remove-container/delete-from-runtime', async () => {
         await this.#options.handlers.owner(id, handler).remove(id);
         await awaitMonitorEnd(paths.bundle(id));
