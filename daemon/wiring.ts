@@ -9,6 +9,7 @@ import type { AdminServices } from '#cri/admin/services.ts';
 import type { Readiness } from '#cri/readiness.ts';
 import type { CriServices, RuntimeFacts } from '#cri/services.ts';
 import { StreamingServer } from '#cri/streaming/server.ts';
+import { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { nowNs } from '#host/clock.ts';
 import { defaultPath } from '#host/launch.ts';
 import { defaultTransferLimits } from '#images/registry/transport.ts';
@@ -245,6 +246,7 @@ export async function buildServices(
   );
   const announcer = new Announcer(log);
   const exits = new ExitFiles(paths.exits, log);
+  const migrations = new CgroupMigrations(log);
   const nodeHostname = hostname();
 
   const processes = new LayerProcesses({
@@ -309,6 +311,7 @@ export async function buildServices(
     exits,
     host,
     conmonPath,
+    migrations,
     nodeHostname,
     defaultPidsLimit: config.runtime.pidsLimit,
     defaultSeccompProfile,
@@ -361,6 +364,7 @@ export async function buildServices(
       getSandbox: (id) => sandboxes.get(id),
       whenExited: (id) => containers.whenExited(id),
       handlers,
+      migrations,
       paths,
     }),
     log,

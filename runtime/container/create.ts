@@ -8,6 +8,7 @@ import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
+import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
@@ -57,6 +58,7 @@ export interface CreatorOptions {
   readonly exits: ExitFiles;
   readonly host: HostFacts;
   readonly conmonPath: string;
+  readonly migrations: CgroupMigrations;
   readonly nodeHostname: string;
   readonly defaultPidsLimit: number;
   readonly defaultSeccompProfile: string | undefined;
@@ -89,7 +91,8 @@ export class ContainerCreator {
     config: ContainerConfig,
     signal: AbortSignal,
   ): Promise<Created> {
-    const { containers } = this.#options;
+    const { containers, migrations } = this.#options;
+    migrations.expect();
     const image = this.#findImage(config);
     const handler = this.#options.handlers.get(sandbox.runtimeHandler);
     const log = this.#options.log.child({ containerId: id, sandboxId: sandbox.id });
@@ -258,6 +261,7 @@ export class ContainerCreator {
       leaveStdinOpen: !config.stdinOnce,
       runtime: handler,
     };
+    this.#options.migrations.expect();
     const started = await step('create-container/run-monitor', () =>
       createMonitored(this.#options.conmonPath, request, signal),
     ).finally(() => this.#checkPidNamespace(record, sandbox));

@@ -402,6 +402,7 @@ export class CrunContainers implements ContainerManager {
       );
     if (command.length === 0)
       throw new RuntimeError('InvalidArgument', `exec in container ${record.id}: the command is empty`);
+    this.#options.migrations.expect();
     const runtime = this.#options.handlers.get(record.handler);
     const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
     const request = {
