@@ -173,7 +173,8 @@ export class ImagePuller {
       return image;
     } catch (error) {
       if (signal.aborted) log.info({ reference: name }, 'pull given up: nobody waits for it any more');
-      else log.warn({ reference: name, err: error }, `pulling ${name} failed: ${messageOf(error)}`);
+      // Every call that waits for it logs its failure.
+      else log.debug({ reference: name, err: error }, `pulling ${name} failed: ${messageOf(error)}`);
       this.#keepForRetry(() => lease.release());
       throw error;
     } finally {

@@ -179,8 +179,16 @@ test('an image can be mounted, whole or a folder of it, once per pod and until t
   expect((await bed.exec(whole, ['touch', '/tree/new'])).exit_code).not.toBe(0);
   const ofPod = () => listMounts().filter(({ mountPoint }) => mountPoint.includes(`${own.id}/images/`));
   expect(ofPod()).toHaveLength(1);
+  const { image } = await bed.call('ImageStatus', { image: { image: imageNames.tree } });
+  const [digest] = image!.repo_digests;
+  expect(digest).toMatch(/@sha256:[0-9a-f]{64}$/);
   expect((await bed.status(part)).mounts).toMatchObject([
-    { container_path: '/leaf', host_path: '', image: { image: imageNames.tree }, image_sub_path: 'dir' },
+    {
+      container_path: '/leaf',
+      host_path: '',
+      image: { image: imageNames.tree, image_ref: digest },
+      image_sub_path: 'dir',
+    },
     { container_path: '/via-link', image_sub_path: 'inside' },
   ]);
   await bed.call('StopPodSandbox', { pod_sandbox_id: own.id });

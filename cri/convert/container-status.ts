@@ -4,7 +4,9 @@ import {
   type ContainerMetadataInit,
   ContainerState,
   type ContainerStatusInit,
+  type MountInit,
 } from '#proto/generated/cri.ts';
+import type { RequestedMount } from '#runtime/container/config.ts';
 import type { ContainerRecord, ContainerState as RecordState } from '#runtime/container/record.ts';
 import { fromImageSpec, fromMount } from './mount.ts';
 import { fromResources } from './resources.ts';
@@ -66,6 +68,13 @@ export function encodedContainerStatus(record: ContainerRecord): Buffer {
   return bytes;
 }
 
+/** As requested; of an image volume also the digest of what was mounted. */
+function mountOf(record: ContainerRecord, mount: RequestedMount): MountInit {
+  const init = fromMount(mount);
+  const image_ref = record.imageVolumeRefs?.[mount.image?.image ?? ''];
+  return init.image && image_ref !== undefined ? { ...init, image: { ...init.image, image_ref } } : init;
+}
+
 /** `mounts` echoes the request one for one: the kubelet finds the termination log by it. */
 export function toContainerStatus(record: ContainerRecord): ContainerStatusInit {
   const { config, user } = record;
@@ -83,7 +92,7 @@ export function toContainerStatus(record: ContainerRecord): ContainerStatusInit 
     message: record.message,
     labels: config.labels,
     annotations: config.annotations,
-    mounts: config.mounts.map(fromMount),
+    mounts: config.mounts.map((mount) => mountOf(record, mount)),
     log_path: record.logPath,
     resources: record.resources && { linux: fromResources(record.resources) },
     image_id: record.imageId,

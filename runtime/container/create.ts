@@ -141,6 +141,7 @@ export class ContainerCreator {
       imageName: image.repoTags[0] ?? config.image.image,
       imageRef: image.repoDigests[0] ?? image.id,
       imageId: image.id,
+      ...this.#imageVolumeRefs(config),
       createdAtNs: nowNs(),
       startedAtNs: 0n,
       finishedAtNs: 0n,
@@ -157,6 +158,16 @@ export class ContainerCreator {
       cgroupsPath: '',
       isRemoving: false,
     };
+  }
+
+  /** What the mounts' references stand for now; a tag may move later. */
+  #imageVolumeRefs(config: ContainerConfig): Pick<ContainerRecord, 'imageVolumeRefs'> {
+    const refs = config.mounts.flatMap((mount) => {
+      const reference = mount.image?.image;
+      const image = reference === undefined ? undefined : this.#options.images.find(reference);
+      return image ? [[reference, image.repoDigests[0] ?? image.id] as const] : [];
+    });
+    return refs.length === 0 ? {} : { imageVolumeRefs: Object.fromEntries(refs) };
   }
 
   async #build(

@@ -24,6 +24,8 @@ export interface ContainerRecord {
   /** First repo digest, else the image ID (CRI image_ref). */
   readonly imageRef: string;
   readonly imageId: ImageId;
+  /** The images mounted as volumes: first repo digest, else the image ID, by the reference of the mount. */
+  readonly imageVolumeRefs?: Readonly<Record<string, string>>;
   /** Unix nanoseconds, strictly increasing over all containers of this daemon. */
   readonly createdAtNs: bigint;
   /** 0n until started. */
