@@ -56,6 +56,8 @@ export type ExitStatus =
 export interface LaunchOptions {
   /** Absolute path of the program. */
   readonly path: string;
+  /** The file to execute, where it is not the one at `path` (see `SealedProgram`). */
+  readonly executable?: string;
   /** Arguments after argv[0], which is `path`. */
   readonly args: readonly string[];
   /** The whole environment of the child; by default only PATH. */
@@ -245,7 +247,7 @@ export function launch(options: LaunchOptions): Launched {
     const pidOut = [0];
     const error = spawnRaw(
       pidOut,
-      options.path,
+      options.executable ?? options.path,
       actions,
       options.newSession ? ownSession : sameSession,
       [options.path, ...options.args, null],

@@ -52,7 +52,12 @@ export function close(fd: number): void {
   checked(closeRaw(fd), 'close', `fd ${fd}`);
 }
 
+/** fcntl(2) with a number as its argument. Throws SystemCallError. */
+export function fcntl(fd: number, command: number, argument: number): number {
+  return checked(fcntlRaw(fd, command, argument), 'fcntl', `fd ${fd}`);
+}
+
 /** A close-on-exec copy of `fd` numbered at least `lowest`. */
 export function duplicate(fd: number, lowest: number): number {
-  return checked(fcntlRaw(fd, F_DUPFD_CLOEXEC, lowest), 'fcntl', `fd ${fd}`);
+  return fcntl(fd, F_DUPFD_CLOEXEC, lowest);
 }

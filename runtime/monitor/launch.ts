@@ -67,7 +67,7 @@ function monitorArgs(request: MonitorRequest): string[] {
     '--socket-dir-path',
     request.socketDir,
     '--runtime',
-    runtime.path,
+    runtime.executable(),
     ...runtime.globalArgs.flatMap((arg) => ['--runtime-arg', arg]),
     ...(runtime.usesSystemd ? ['--systemd-cgroup'] : []),
     // A log is flushed by the kernel; an fsync per container exit would stall the node's disk.
