@@ -3,6 +3,7 @@ import type { ContainerEvents } from './events.ts';
 import type { CriHandlers } from './method.ts';
 import { attach } from './rpc/attach.ts';
 import { checkpointContainer } from './rpc/checkpoint-container.ts';
+import { checkpointPod } from './rpc/checkpoint-pod.ts';
 import { containerStats } from './rpc/container-stats.ts';
 import { containerStatus } from './rpc/container-status.ts';
 import { createContainer } from './rpc/create-container.ts';
@@ -26,6 +27,7 @@ import { removeContainer } from './rpc/remove-container.ts';
 import { removeImage } from './rpc/remove-image.ts';
 import { removePodSandbox } from './rpc/remove-pod-sandbox.ts';
 import { reopenContainerLog } from './rpc/reopen-container-log.ts';
+import { restorePod } from './rpc/restore-pod.ts';
 import { runPodSandbox } from './rpc/run-pod-sandbox.ts';
 import { runtimeConfig } from './rpc/runtime-config.ts';
 import { startContainer } from './rpc/start-container.ts';
@@ -75,6 +77,8 @@ export function criHandlers(services: CriServices, events: ContainerEvents): Cri
     UpdateRuntimeConfig: updateRuntimeConfig(services),
     Status: status(services),
     CheckpointContainer: checkpointContainer(services),
+    CheckpointPod: checkpointPod(services),
+    RestorePod: restorePod(services),
     GetContainerEvents: getContainerEvents(events),
     ListMetricDescriptors: listMetricDescriptors(services),
     ListPodSandboxMetrics: listPodSandboxMetrics(services),

@@ -172,7 +172,7 @@ describe('errors', () => {
     await expect(client.collect('StreamContainerStats', {})).rejects.toMatchObject({
       code: status.UNIMPLEMENTED,
     });
-    await expect(client.callUnknown('/runtime.v1.RuntimeService/CheckpointPod')).rejects.toMatchObject({
+    await expect(client.callUnknown('/runtime.v1.RuntimeService/NoSuchCall')).rejects.toMatchObject({
       code: status.UNIMPLEMENTED,
     });
   });

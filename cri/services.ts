@@ -1,6 +1,7 @@
 /** What the RPCs are made of. Everything arrives by constructor from `daemon/wiring.ts`. */
 import type { ImageService } from '#images/contract.ts';
 import type { PodNetwork } from '#network/pod-network.ts';
+import type { CheckpointManager } from '#runtime/checkpoint/contract.ts';
 import type { ContainerManager, LifecycleListener, SandboxManager } from '#runtime/contract.ts';
 import type { StatsProvider } from '#runtime/stats-contract.ts';
 import type { StreamingServer } from './streaming/server.ts';
@@ -44,14 +45,6 @@ export interface RuntimeFacts {
 /** What mints the URLs that Exec, Attach and PortForward answer with. */
 export type StreamingUrls = Pick<StreamingServer, 'execUrl' | 'attachUrl' | 'portForwardUrl'>;
 
-/** Writes an archive of a container's state. Throws NotFound, FailedPrecondition, Unimplemented. */
-export type Checkpoint = (
-  containerId: string,
-  location: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-) => Promise<void>;
-
 export interface CriServices {
   readonly sandboxes: SandboxManager;
   readonly containers: ContainerManager;
@@ -62,5 +55,5 @@ export interface CriServices {
   /** Absent ones make their RPCs answer Unimplemented. */
   readonly streaming: StreamingUrls | undefined;
   readonly stats: StatsProvider | undefined;
-  readonly checkpoint: Checkpoint | undefined;
+  readonly checkpoints: CheckpointManager | undefined;
 }

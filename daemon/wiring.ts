@@ -23,6 +23,9 @@ import { LayerProcesses } from '#images/worker/layer-processes.ts';
 import { CniPodNetwork } from '#network/cni-pod-network.ts';
 import { Announcer } from '#runtime/announcer.ts';
 import { CdiRegistry } from '#runtime/cdi/registry.ts';
+import { Checkpoints } from '#runtime/checkpoint/manager.ts';
+import { RestoreSources } from '#runtime/checkpoint/restore-sources.ts';
+import { CheckpointSupport } from '#runtime/checkpoint/support.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { HandlerTable } from '#runtime/handlers.ts';
@@ -299,6 +302,9 @@ export async function buildServices(
     paths,
   });
   const hooks: LifecycleHooks = nri ?? noHooks;
+  const checkpointSupport = new CheckpointSupport({
+    findCriu: () => findProgram([config.checkpoint.criuPath || 'criu'], programDirs),
+  });
   const containers: CrunContainers = new CrunContainers({
     sandboxes: sandboxRecords,
     containers: containerRecords,
@@ -319,6 +325,14 @@ export async function buildServices(
     ociHooks,
     announcer,
     hooks,
+    restores: new RestoreSources({
+      images,
+      snapshotter,
+      paths,
+      support: checkpointSupport,
+      mayRestoreImages: config.checkpoint.restoreImages,
+    }),
+    checkpointSupport,
     execDrainMs: config.runtime.execDrainMs,
     log,
   });
@@ -344,6 +358,16 @@ export async function buildServices(
     checkCgroupParent: (parent) => {
       cgroupsPath(cgroupDriver, parent, 'x');
     },
+    log,
+  });
+  const checkpoints = new Checkpoints({
+    sandboxes,
+    containers,
+    handlers,
+    support: checkpointSupport,
+    snapshotter,
+    paths,
+    version: version(),
     log,
   });
   const stats = new CgroupStatsProvider({
@@ -398,7 +422,7 @@ export async function buildServices(
       facts,
       streaming,
       stats,
-      checkpoint: undefined,
+      checkpoints,
     },
     recover: async () => {
       images.recover();

@@ -60,6 +60,16 @@ export class RuntimePaths {
     return join(this.roots.root, 'volumes', containerId);
   }
 
+  /** A container's checkpoint that waits to be gone on from; CRIU's images may be large, so not below /run. */
+  restore(containerId: string): string {
+    return join(this.roots.root, 'restores', containerId);
+  }
+
+  /** Where a checkpoint of a container is gathered before it is one file. */
+  capture(containerId: string): string {
+    return join(this.roots.root, 'captures', containerId);
+  }
+
   exitFile(containerId: string): string {
     return join(this.exits, containerId);
   }

@@ -73,6 +73,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   ]);
   if (halfMade.size > 0) await endStrays({ ...options.strays, log }, halfMade);
   await endExecs(options);
+  // Checkpoints that nobody gathers any more.
+  await removeVolumes(join(options.paths.roots.root, 'captures'));
   const work = recoverAll(options).then(() => sweep(options));
   const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
   if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
@@ -152,6 +154,8 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     await remove('the files of a sandbox', id, () => removeSandboxFiles(paths.sandbox(id)));
   for (const id of unknown(join(root, 'volumes')))
     await remove('volumes', id, () => removeVolumes(paths.volumes(id)));
+  for (const id of unknown(join(root, 'restores')))
+    await remove('a checkpoint to restore', id, () => removeVolumes(paths.restore(id)));
   for (const id of unknown(paths.exits)) rmSync(paths.exitFile(id), { force: true });
   for (const id of unknown(paths.sockets)) rmSync(join(paths.sockets, id), { force: true });
   for (const name of list(paths.namespaces, /^[0-9a-f]{64}\.(ipc|uts|user)$/)) {

@@ -107,13 +107,13 @@ test.concurrent('the signal of the image is sent, and that of the request before
   const image = { image: { image: imageNames.stopSignal } };
   const [byImage, byRequest, realtime] = await Promise.all([
     runReady('by-image', { ...image, ...onSignal(37, 3) }),
-    runReady('by-request', { ...image, ...onSignal('USR1', 4), stop_signal: Signal.SIGUSR1 }),
-    runReady('realtime', { ...onSignal(37, 5), stop_signal: Signal.SIGRTMINPLUS3 }),
+    runReady('by-request', { ...image, ...onSignal('USR1', 4), stop_signal: Signal.SIGNAL_SIGUSR1 }),
+    runReady('realtime', { ...onSignal(37, 5), stop_signal: Signal.SIGNAL_SIGRTMINPLUS3 }),
   ]);
   await Promise.all([byImage, byRequest, realtime].map((id) => stop(id, 20)));
-  expect(await bed.status(byImage)).toMatchObject({ exit_code: 3, stop_signal: Signal.SIGRTMINPLUS3 });
-  expect(await bed.status(byRequest)).toMatchObject({ exit_code: 4, stop_signal: Signal.SIGUSR1 });
-  expect(await bed.status(realtime)).toMatchObject({ exit_code: 5, stop_signal: Signal.SIGRTMINPLUS3 });
+  expect(await bed.status(byImage)).toMatchObject({ exit_code: 3, stop_signal: Signal.SIGNAL_SIGRTMINPLUS3 });
+  expect(await bed.status(byRequest)).toMatchObject({ exit_code: 4, stop_signal: Signal.SIGNAL_SIGUSR1 });
+  expect(await bed.status(realtime)).toMatchObject({ exit_code: 5, stop_signal: Signal.SIGNAL_SIGRTMINPLUS3 });
 });
 
 test.concurrent('a container in a shared PID namespace leaves no process behind, whether it is stopped or ends', async () => {

@@ -89,7 +89,35 @@ export function toMount(message: Mount, path: string): RequestedMount {
     isRecursiveReadonly: message.recursive_read_only,
     image,
     imageSubPath: checkRelativePath(message.image_sub_path, `${path}.image_sub_path`),
+    mountOptions: toMountOptions(message.mount_options, `${path}.mount_options`),
   };
+}
+
+/** Those that take something away. The others would lift what the node's own mount forbids, or undo another field. */
+const restrictions: ReadonlySet<string> = new Set([
+  'noexec',
+  'nodev',
+  'nosuid',
+  'noatime',
+  'nodiratime',
+  'relatime',
+  'strictatime',
+]);
+/** Of these the kernel takes one. */
+const accessTimes: readonly string[] = ['noatime', 'relatime', 'strictatime'];
+
+function toMountOptions(options: readonly string[], path: string): readonly string[] {
+  options.forEach((option, index) => {
+    if (!restrictions.has(option))
+      throw invalidField(
+        `${path}[${index}]`,
+        `must be one of ${[...restrictions].join(', ')}: ${JSON.stringify(option.slice(0, 100))}`,
+      );
+    if (options.indexOf(option) !== index) throw invalidField(`${path}[${index}]`, `repeats ${option}`);
+  });
+  const times = options.filter((option) => accessTimes.includes(option));
+  if (times.length > 1) throw invalidField(path, `contradict each other: ${times.join(', ')}`);
+  return options;
 }
 
 export function fromMount(mount: RequestedMount): MountInit {
@@ -104,6 +132,7 @@ export function fromMount(mount: RequestedMount): MountInit {
     recursive_read_only: mount.isRecursiveReadonly,
     image: mount.image && fromImageSpec(mount.image),
     image_sub_path: mount.imageSubPath,
+    mount_options: mount.mountOptions ?? [],
   };
 }
 

@@ -2,9 +2,9 @@
 import { Signal } from '#proto/generated/cri.ts';
 import { invalidField } from './field.ts';
 
-/** SIGRTMINPLUS3 on the wire is SIGRTMIN+3 to people. */
+/** SIGNAL_SIGRTMINPLUS3 on the wire is SIGRTMIN+3 to people. */
 function readable(name: string): string {
-  return name.replace('PLUS', '+').replace('MINUS', '-');
+  return name.replace('SIGNAL_', '').replace('PLUS', '+').replace('MINUS', '-');
 }
 
 const nameByNumber = new Map<number, string>(
@@ -14,7 +14,7 @@ const numberByName = new Map<string, number>([...nameByNumber].map(([number, nam
 
 /** The name of a requested stop signal; '' for RUNTIME_DEFAULT. Throws InvalidArgument for an unknown number. */
 export function signalName(number: number, path: string): string {
-  if (number === Signal.RUNTIME_DEFAULT) return '';
+  if (number === Signal.SIGNAL_RUNTIME_DEFAULT) return '';
   const name = nameByNumber.get(number);
   if (name === undefined) throw invalidField(path, `has the unknown value ${number}`);
   return name;
@@ -22,5 +22,5 @@ export function signalName(number: number, path: string): string {
 
 /** The CRI's number for a name such as SIGTERM or SIGRTMIN+3; RUNTIME_DEFAULT for what it has no number for. */
 export function signalNumber(name: string): number {
-  return numberByName.get(name) ?? Signal.RUNTIME_DEFAULT;
+  return numberByName.get(name) ?? Signal.SIGNAL_RUNTIME_DEFAULT;
 }

@@ -1,5 +1,5 @@
 import { requireId } from '../convert/field.ts';
-import { requireRunning, toStreams } from '../convert/streaming.ts';
+import { requireAttachable, toStreams } from '../convert/streaming.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
 import { unimplemented } from '../unimplemented.ts';
@@ -11,10 +11,7 @@ export function attach({
 }: Pick<CriServices, 'containers' | 'streaming'>): UnaryHandler<'Attach'> {
   return (request) => {
     if (streaming === undefined) throw unimplemented('Attach');
-    const container = requireRunning(
-      containers.get(requireId(request.container_id, 'container_id')),
-      'attach to',
-    );
+    const container = requireAttachable(containers.get(requireId(request.container_id, 'container_id')));
     return { url: streaming.attachUrl({ containerId: container.id, ...toStreams(request) }) };
   };
 }

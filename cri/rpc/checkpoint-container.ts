@@ -6,13 +6,13 @@ import { unimplemented } from '../unimplemented.ts';
 /** Writes an archive of a container's state to an absolute path. */
 export function checkpointContainer({
   containers,
-  checkpoint,
-}: Pick<CriServices, 'containers' | 'checkpoint'>): UnaryHandler<'CheckpointContainer'> {
+  checkpoints,
+}: Pick<CriServices, 'containers' | 'checkpoints'>): UnaryHandler<'CheckpointContainer'> {
   return async (request, signal) => {
     const { id } = containers.get(requireId(request.container_id, 'container_id'));
     const location = requireAbsolutePath(request.location, 'location');
-    if (checkpoint === undefined) throw unimplemented('CheckpointContainer');
-    await checkpoint(id, location, secondsToTimerMs(request.timeout), signal);
+    if (checkpoints === undefined) throw unimplemented('CheckpointContainer');
+    await checkpoints.checkpointContainer(id, location, secondsToTimerMs(request.timeout), signal);
     return {};
   };
 }

@@ -40,6 +40,7 @@ export function status({ facts, network }: Pick<CriServices, 'facts' | 'network'
       features: {
         supplemental_groups_policy: true,
         user_namespaces_host_network: facts.hasHostNetworkUserNamespaces,
+        mount_options: true,
       },
     };
   };

@@ -110,6 +110,6 @@ export function fakeServices(): FakeServices {
     },
     streaming: undefined,
     stats: undefined,
-    checkpoint: undefined,
+    checkpoints: undefined,
   };
 }

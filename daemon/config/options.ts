@@ -142,6 +142,18 @@ export const options = {
       'Folders of OCI hooks (.json, schema 1.0.0): programs that run as root at the start or end of the containers they match. A file hides those of its name in earlier folders. Empty list: none.',
     ),
   },
+  checkpoint: {
+    criu_path: option(
+      path({ optional: true }),
+      '',
+      'The criu program, which checkpoints and restores containers. Empty: found in PATH when it is first needed.',
+    ),
+    restore_images: option(
+      boolean,
+      false,
+      'Whether a container may be restored from an image that holds a checkpoint. Whoever makes such an image chooses the privileges of the restored process, whatever the pod may have.',
+    ),
+  },
   network: {
     cni_config_dir: option(
       path(),

@@ -61,6 +61,7 @@ export interface Mount {
   recursive_read_only: boolean;
   image: ImageSpec | undefined;
   image_sub_path: string;
+  mount_options: readonly string[];
 }
 export interface MountInit {
   container_path?: string | undefined;
@@ -73,6 +74,7 @@ export interface MountInit {
   recursive_read_only?: boolean | undefined;
   image?: ImageSpecInit | undefined;
   image_sub_path?: string | undefined;
+  mount_options?: readonly string[] | undefined;
 }
 
 export interface IDMapping {
@@ -1332,10 +1334,12 @@ export interface RuntimeHandlerInit {
 export interface RuntimeFeatures {
   supplemental_groups_policy: boolean;
   user_namespaces_host_network: boolean;
+  mount_options: boolean;
 }
 export interface RuntimeFeaturesInit {
   supplemental_groups_policy?: boolean | undefined;
   user_namespaces_host_network?: boolean | undefined;
+  mount_options?: boolean | undefined;
 }
 
 export interface StatusResponse {
@@ -1623,6 +1627,55 @@ export interface CheckpointContainerRequestInit {
 export type CheckpointContainerResponse = Record<never, never>;
 export type CheckpointContainerResponseInit = Record<never, never>;
 
+export interface CheckpointPodRequest {
+  pod_sandbox_id: string;
+  output_path: string;
+  container_ids: readonly string[];
+  options: { readonly [key: string]: string };
+}
+export interface CheckpointPodRequestInit {
+  pod_sandbox_id?: string | undefined;
+  output_path?: string | undefined;
+  container_ids?: readonly string[] | undefined;
+  options?: { readonly [key: string]: string } | undefined;
+}
+
+export type CheckpointPodResponse = Record<never, never>;
+export type CheckpointPodResponseInit = Record<never, never>;
+
+export interface RestorePodRequest {
+  checkpoint_path: string;
+  config: PodSandboxConfig | undefined;
+  runtime_handler: string;
+  options: { readonly [key: string]: string };
+  container_configs: readonly ContainerConfig[];
+}
+export interface RestorePodRequestInit {
+  checkpoint_path?: string | undefined;
+  config?: PodSandboxConfigInit | undefined;
+  runtime_handler?: string | undefined;
+  options?: { readonly [key: string]: string } | undefined;
+  container_configs?: readonly ContainerConfigInit[] | undefined;
+}
+
+export interface RestoredContainer {
+  name: string;
+  container_id: string;
+}
+export interface RestoredContainerInit {
+  name?: string | undefined;
+  container_id?: string | undefined;
+}
+
+export interface RestorePodResponse {
+  pod_sandbox_id: string;
+  restored_containers: readonly RestoredContainer[];
+}
+export interface RestorePodResponseInit {
+  pod_sandbox_id?: string | undefined;
+  restored_containers?: readonly RestoredContainerInit[] | undefined;
+}
+
 export type GetEventsRequest = Record<never, never>;
 export type GetEventsRequestInit = Record<never, never>;
 
@@ -1903,6 +1956,11 @@ export interface Messages {
   ReopenContainerLogResponse: ReopenContainerLogResponse;
   CheckpointContainerRequest: CheckpointContainerRequest;
   CheckpointContainerResponse: CheckpointContainerResponse;
+  CheckpointPodRequest: CheckpointPodRequest;
+  CheckpointPodResponse: CheckpointPodResponse;
+  RestorePodRequest: RestorePodRequest;
+  RestoredContainer: RestoredContainer;
+  RestorePodResponse: RestorePodResponse;
   GetEventsRequest: GetEventsRequest;
   ContainerEventResponse: ContainerEventResponse;
   ListMetricDescriptorsRequest: ListMetricDescriptorsRequest;
@@ -2077,6 +2135,11 @@ export interface MessageInits {
   ReopenContainerLogResponse: ReopenContainerLogResponseInit;
   CheckpointContainerRequest: CheckpointContainerRequestInit;
   CheckpointContainerResponse: CheckpointContainerResponseInit;
+  CheckpointPodRequest: CheckpointPodRequestInit;
+  CheckpointPodResponse: CheckpointPodResponseInit;
+  RestorePodRequest: RestorePodRequestInit;
+  RestoredContainer: RestoredContainerInit;
+  RestorePodResponse: RestorePodResponseInit;
   GetEventsRequest: GetEventsRequestInit;
   ContainerEventResponse: ContainerEventResponseInit;
   ListMetricDescriptorsRequest: ListMetricDescriptorsRequestInit;

@@ -36,6 +36,7 @@ function findUnowned(input: AuditInput): Finding[] {
     ['exit file', paths.exits],
     ['attach link', paths.sockets],
     ['volume', join(paths.roots.root, 'volumes')],
+    ['checkpoint to restore', join(paths.roots.root, 'restores')],
     ['namespace file', paths.namespaces],
   ] as const;
   const unowned = places.flatMap(([what, directory]) =>

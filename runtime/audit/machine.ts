@@ -53,6 +53,8 @@ export function isSettledSandbox(record: SandboxRecord): boolean {
 }
 
 export function isLiveContainer(record: ContainerRecord): boolean {
+  // One that waits to go on from a checkpoint is files only.
+  if (record.state === 'created' && record.isRestoring) return false;
   return (record.state === 'created' || record.state === 'running') && !record.isRemoving;
 }
 

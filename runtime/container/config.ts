@@ -34,6 +34,8 @@ export interface RequestedMount {
   readonly isRecursiveReadonly: boolean;
   readonly image: ImageSpec | undefined;
   readonly imageSubPath: string;
+  /** Further options of the bind mount, such as noexec; absent in records of an older Berth. */
+  readonly mountOptions?: readonly string[];
 }
 
 export interface RequestedDevice {

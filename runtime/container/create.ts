@@ -14,15 +14,19 @@ import type { ExitStatus } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
 import { isRunning } from '#host/proc.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
-import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
+import type { Image, ImageService, Snapshot, Snapshotter } from '#images/contract.ts';
 import type { CdiRegistry } from '../cdi/registry.ts';
 import { requestedCdiDevices } from '../cdi/requested-devices.ts';
+import { checkpointFiles } from '../checkpoint/archive-files.ts';
+import { withCriuWords } from '../checkpoint/criu-log.ts';
+import type { OpenCheckpoint, RestoreSource, RestoreSources } from '../checkpoint/restore-sources.ts';
+import type { CheckpointSupport } from '../checkpoint/support.ts';
 import type { HandlerTable } from '../handlers.ts';
 import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
-import { createMonitored } from '../monitor/launch.ts';
+import { createMonitored, type MonitorRequest, type MonitorStarted } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import type { OciHookFolders } from '../oci-hooks/hook-folders.ts';
 import type { RuntimePaths } from '../paths.ts';
@@ -65,12 +69,24 @@ export interface CreatorOptions {
   readonly cdi: CdiRegistry;
   readonly ociHooks: OciHookFolders;
   readonly hooks: LifecycleHooks;
+  /** Absent: nothing can be restored. */
+  readonly restores?: RestoreSources;
+  readonly checkpointSupport?: CheckpointSupport;
   readonly log: Log;
 }
 
 export interface Created {
   readonly record: ContainerRecord;
-  readonly monitorExited: Promise<ExitStatus>;
+  /** undefined for one that waits to go on from a checkpoint: it has no monitor yet. */
+  readonly monitorExited: Promise<ExitStatus> | undefined;
+}
+
+/** What a container is made from, beside its request. */
+interface Origin {
+  readonly image: Image;
+  /** The request, completed from the checkpoint where there is one. */
+  readonly config: ContainerConfig;
+  readonly checkpoint: OpenCheckpoint | undefined;
 }
 
 export class ContainerCreator {
@@ -90,18 +106,21 @@ export class ContainerCreator {
     sandbox: SandboxRecord,
     config: ContainerConfig,
     signal: AbortSignal,
+    source?: RestoreSource,
   ): Promise<Created> {
     const { containers, migrations } = this.#options;
     migrations.expect();
-    const image = this.#findImage(config);
     const handler = this.#options.handlers.get(sandbox.runtimeHandler);
     const log = this.#options.log.child({ containerId: id, sandboxId: sandbox.id });
     const undo = new UndoList(log);
-    const record = this.#newRecord(id, sandbox, config, image, handler);
+    const origin = await this.#findOrigin(id, sandbox, config, source, handler, signal);
+    if (origin.checkpoint)
+      undo.add('remove the checkpoint', () => removeVolumes(this.#options.paths.restore(id)));
+    const record = this.#newRecord(id, sandbox, config, origin.image, handler);
     undo.add('forget the record', () => containers.remove(id));
     try {
       await step('create-container/record', () => containers.put(record));
-      return await this.#build(record, sandbox, image, handler, undo, signal);
+      return await this.#build(record, sandbox, origin, handler, undo, signal);
     } catch (error) {
       const failures = await undo.run();
       if (failures.length > 0)
@@ -113,6 +132,23 @@ export class ContainerCreator {
         });
       throw error;
     }
+  }
+
+  /** The image that is named, or the checkpoint with the image that it began from. */
+  async #findOrigin(
+    id: ContainerId,
+    sandbox: SandboxRecord,
+    config: ContainerConfig,
+    given: RestoreSource | undefined,
+    handler: CliRuntime,
+    signal: AbortSignal,
+  ): Promise<Origin> {
+    const { restores } = this.#options;
+    const source = given ?? (await restores?.find(config));
+    if (!restores || source === undefined)
+      return { image: this.#findImage(config), config, checkpoint: undefined };
+    const checkpoint = await restores.open(id, source, { sandbox, handler }, signal);
+    return { image: checkpoint.base, config: checkpoint.complete(config), checkpoint };
   }
 
   #findImage(config: ContainerConfig): Image {
@@ -173,32 +209,39 @@ export class ContainerCreator {
   async #build(
     record: ContainerRecord,
     sandbox: SandboxRecord,
-    image: Image,
+    origin: Origin,
     handler: CliRuntime,
     undo: UndoList,
     signal: AbortSignal,
   ): Promise<Created> {
     const { paths, snapshotter } = this.#options;
     const { id } = record;
+    const { image, checkpoint } = origin;
     undo.add('remove the bundle', () => rmSync(paths.bundle(id), { recursive: true, force: true }));
     mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 });
     undo.add('remove the snapshot', () => snapshotter.remove(id));
     const snapshot = await step('create-container/prepare-snapshot', () =>
       snapshotter.prepare(id, image.chainId),
     );
+    const removed = checkpoint ? await fillUpper(checkpoint, snapshot, signal) : [];
     throwIfAborted(signal, `creating container ${id}`);
     undo.add('unmount the root file system', () => unmountAllAside(paths.rootfs(id)));
     await step('create-container/mount-root', () =>
       performMountAside(this.#options.mappedLayers.translate(sandbox, snapshot), paths.rootfs(id)),
     );
-    const user = await step('create-container/prepare-root', () => this.#prepareRoot(record, sandbox, image));
+    checkpoint?.removeDeleted(paths.rootfs(id), removed);
+    const user = await step('create-container/prepare-root', () =>
+      this.#prepareRoot(record, origin, sandbox),
+    );
     undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
     const mounts = await step('create-container/make-volumes', () =>
       this.#resolveMounts(record, sandbox, image, signal),
     );
-    const built = this.#buildSpec(record, sandbox, image, user, mounts);
+    await checkpoint?.fillVolumes(paths.volumes(id), signal);
+    const built = this.#buildSpec(record, origin, sandbox, user, mounts);
     const spec = await this.#extendSpec(built, record, sandbox, handler);
-    const created = await this.#launch(record, sandbox, handler, spec, undo, signal);
+    checkpoint?.check(spec, record.config.image.image);
+    const created = await this.#launch(record, sandbox, handler, spec, undo, signal, checkpoint);
     undo.commit();
     return created;
   }
@@ -211,6 +254,7 @@ export class ContainerCreator {
     built: OciSpec,
     undo: UndoList,
     signal: AbortSignal,
+    checkpoint: OpenCheckpoint | undefined,
   ): Promise<Created> {
     const { hooks } = this.#options;
     undo.add('tell of its end', () =>
@@ -225,7 +269,9 @@ export class ContainerCreator {
         changedResources === undefined
           ? record
           : { ...record, resources: mergeResources(record.resources, changedResources) };
-      const created = await this.#createInRuntime(adjusted, sandbox, handler, spec, undo, signal);
+      const created = checkpoint
+        ? await this.#prepareRestore(adjusted, handler, spec)
+        : await this.#createInRuntime(adjusted, sandbox, handler, spec, undo, signal);
       await hooks.containerCreated(created.record);
       return created;
     });
@@ -240,15 +286,9 @@ export class ContainerCreator {
     signal: AbortSignal,
   ): Promise<Created> {
     const { paths, exits, containers } = this.#options;
-    const { id, config } = record;
+    const { id } = record;
     const bundle = paths.bundle(id);
-    await step('create-container/write-bundle', () => {
-      writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.#seccompFilters.apply(spec, handler)), {
-        mode: 0o600,
-      });
-      writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
-      if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
-    });
+    await this.#writeBundle(record, handler, spec);
     undo.add('remove the exit file and the attach link', () => {
       exits.remove(id);
       rmSync(join(paths.sockets, id), { force: true });
@@ -260,10 +300,41 @@ export class ContainerCreator {
       // An OCI runtime that was killed at work leaves it.
       await clearOwnGroup(this.#options.host.cgroupVersion, id, spec.linux.cgroupsPath);
     });
-    const request = {
+    const request = this.#monitorRequest(record, sandbox, handler);
+    this.#options.migrations.expect();
+    const started = await step('create-container/run-monitor', () =>
+      createMonitored(this.#options.conmonPath, request, signal),
+    ).finally(() => this.#checkPidNamespace(record, sandbox));
+    throwIfAborted(signal, `creating container ${id}`);
+    this.#seccompFilters.learn(spec, handler, id);
+    const created = await step('create-container/record-created', () =>
+      containers.put({
+        ...createdRecord(record, spec),
+        process: started.container,
+        monitor: started.monitor,
+      }),
+    );
+    return { record: created, monitorExited: started.monitorExited };
+  }
+
+  async #writeBundle(record: ContainerRecord, handler: CliRuntime, spec: OciSpec): Promise<void> {
+    const bundle = this.#options.paths.bundle(record.id);
+    await step('create-container/write-bundle', () => {
+      writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.#seccompFilters.apply(spec, handler)), {
+        mode: 0o600,
+      });
+      writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
+      if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
+    });
+  }
+
+  #monitorRequest(record: ContainerRecord, sandbox: SandboxRecord, handler: CliRuntime): MonitorRequest {
+    const { paths } = this.#options;
+    const { id, config } = record;
+    return {
       containerId: id,
       name: `${sandbox.config.metadata.namespace}_${sandbox.config.metadata.name}_${config.metadata.name}`,
-      bundle,
+      bundle: paths.bundle(id),
       exitDir: paths.exits,
       socketDir: paths.sockets,
       logPath: record.logPath,
@@ -272,28 +343,40 @@ export class ContainerCreator {
       leaveStdinOpen: !config.stdinOnce,
       runtime: handler,
     };
-    this.#options.migrations.expect();
-    const started = await step('create-container/run-monitor', () =>
-      createMonitored(this.#options.conmonPath, request, signal),
-    ).finally(() => this.#checkPidNamespace(record, sandbox));
-    throwIfAborted(signal, `creating container ${id}`);
-    this.#seccompFilters.learn(spec, handler, id);
-    const { user } = spec.process;
+  }
+
+  /** All but the process, which CRIU makes and lets run in one go: that has to wait for the start. */
+  async #prepareRestore(record: ContainerRecord, handler: CliRuntime, spec: OciSpec): Promise<Created> {
+    await this.#writeBundle(record, handler, spec);
     const created = await step('create-container/record-created', () =>
-      containers.put({
-        ...record,
-        state: 'created',
-        user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids ?? [] },
-        process: started.container,
-        monitor: started.monitor,
-        cgroupsPath: spec.linux.cgroupsPath,
-      }),
+      this.#options.containers.put({ ...createdRecord(record, spec), isRestoring: true }),
     );
-    return { record: created, monitorExited: started.monitorExited };
+    return { record: created, monitorExited: undefined };
+  }
+
+  /**
+   * Lets a container that was created from a checkpoint go on. Throws Internal with CRIU's words, and what CheckpointSupport
+   * throws; the OCI runtime may know the container then.
+   */
+  async restore(record: ContainerRecord, sandbox: SandboxRecord): Promise<MonitorStarted> {
+    const { conmonPath, checkpointSupport, handlers, paths } = this.#options;
+    const handler = handlers.get(record.handler);
+    const searchPath = (await checkpointSupport?.require(handler)) ?? '';
+    const imagePath = join(paths.restore(record.id), checkpointFiles.images);
+    const request = { ...this.#monitorRequest(record, sandbox, handler), restore: { imagePath, searchPath } };
+    try {
+      return await createMonitored(conmonPath, request, new AbortController().signal);
+    } catch (error) {
+      throw withCriuWords(error, [join(paths.bundle(record.id), 'restore.log')]);
+    }
   }
 
   /** Reads the accounts and makes the working directory; both inside the mounted root file system, links confined. */
-  #prepareRoot(record: ContainerRecord, sandbox: SandboxRecord, image: Image): ResolvedUser {
+  #prepareRoot(
+    record: ContainerRecord,
+    { image, config, checkpoint }: Origin,
+    sandbox: SandboxRecord,
+  ): ResolvedUser {
     const rootfs = this.#options.paths.rootfs(record.id);
     const user = resolveUser({
       security: record.config.security,
@@ -301,7 +384,7 @@ export class ContainerCreator {
       passwd: readFileInRoot(rootfs, '/etc/passwd', accountFileLimitBytes),
       group: readFileInRoot(rootfs, '/etc/group', accountFileLimitBytes),
     });
-    const workingDir = record.config.workingDir || image.config.workingDir || '/';
+    const workingDir = config.workingDir || image.config.workingDir || '/';
     try {
       withDirectoryInRoot(rootfs, workingDir, rootOwner(sandbox.config), () => {});
     } catch (error) {
@@ -313,7 +396,8 @@ export class ContainerCreator {
         },
       );
     }
-    return user;
+    // A request that names only a checkpoint says nothing of the user.
+    return checkpoint && !checkpoint.mustMatch ? { ...user, ...checkpoint.user } : user;
   }
 
   async #resolveMounts(
@@ -344,13 +428,12 @@ export class ContainerCreator {
 
   #buildSpec(
     record: ContainerRecord,
+    { image, config }: Origin,
     sandbox: SandboxRecord,
-    image: Image,
     user: ResolvedUser,
     mounts: readonly ResolvedMount[],
   ): OciSpec {
     const { paths, host, nodeHostname, defaultPidsLimit } = this.#options;
-    const { config } = record;
     const directory = paths.sandbox(sandbox.id);
     const { features } = this.#options.handlers.get(record.handler);
     const requestedDevices = resolveDevices(config.devices);
@@ -430,6 +513,30 @@ export class ContainerCreator {
       throw new RuntimeError('FailedPrecondition', `target container ${target.id} is not running`);
     return `/proc/${target.process.pid}/ns/pid`;
   }
+}
+
+function createdRecord(record: ContainerRecord, spec: OciSpec): ContainerRecord {
+  const { uid, gid, additionalGids } = spec.process.user;
+  return {
+    ...record,
+    state: 'created',
+    user: { uid, gid, additionalGids: additionalGids ?? [] },
+    cgroupsPath: spec.linux.cgroupsPath,
+  };
+}
+
+/** Only an overlay has a writable directory that is empty but for what is put there. */
+async function fillUpper(
+  checkpoint: OpenCheckpoint,
+  { upperDir, mount }: Snapshot,
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (upperDir === undefined || mount.type !== 'overlay')
+    throw new RuntimeError(
+      'FailedPrecondition',
+      'a checkpoint can only be restored on overlayfs (images.snapshotter)',
+    );
+  return checkpoint.fill(upperDir, signal);
 }
 
 function logPathOf(sandbox: SandboxRecord, config: ContainerConfig): string {

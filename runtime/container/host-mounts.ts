@@ -62,6 +62,7 @@ export function resolveHostMount(mount: RequestedMount, mounts: () => readonly M
     propagation: mount.propagation,
     uidMappings: mount.uidMappings,
     gidMappings: mount.gidMappings,
+    extraOptions: mount.mountOptions ?? [],
   };
 }
 

@@ -17,6 +17,8 @@ import { unmountAllAside } from '#host/mount.ts';
 import { isEnding, isRunning, signalProcess } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
+import { thawLeftover } from '../checkpoint/freezer.ts';
+import type { RestoreSource } from '../checkpoint/restore-sources.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
 import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
@@ -113,12 +115,19 @@ export class CrunContainers implements ContainerManager {
     return record;
   }
 
-  async create(sandboxId: string, config: ContainerConfig, signal: AbortSignal): Promise<ContainerId> {
+  /** `source` is a checkpoint to go on from, beside those that a request can name as its image. */
+  async create(
+    sandboxId: string,
+    config: ContainerConfig,
+    signal: AbortSignal,
+    source?: RestoreSource,
+  ): Promise<ContainerId> {
     const sandbox = this.#options.sandboxes.get(sandboxId);
     const key = `${sandbox.id}/${config.metadata.name}/${config.metadata.attempt}`;
+    const wanted = source ? [config, source] : config;
     // Only the same request is joined; another one under the name waits, and finds the name taken.
-    return this.#flights.run(`${key} ${JSON.stringify(config)}`, signal, (flightSignal) =>
-      this.#lock.run(`name ${key}`, () => this.#createNamed(sandbox.id, config, flightSignal)),
+    return this.#flights.run(`${key} ${JSON.stringify(wanted)}`, signal, (flightSignal) =>
+      this.#lock.run(`name ${key}`, () => this.#createNamed(sandbox.id, config, flightSignal, source)),
     );
   }
 
@@ -126,6 +135,7 @@ export class CrunContainers implements ContainerManager {
     sandboxId: SandboxId,
     config: ContainerConfig,
     signal: AbortSignal,
+    source: RestoreSource | undefined,
   ): Promise<ContainerId> {
     throwIfAborted(signal, 'creating a container');
     const holder = this.listOf(sandboxId).find(
@@ -142,7 +152,7 @@ export class CrunContainers implements ContainerManager {
       );
     }
     const id = randomBytes(32).toString('hex') as ContainerId;
-    const work = this.#createReady(id, sandboxId, config, signal);
+    const work = this.#createReady(id, sandboxId, config, signal, source);
     const pending = this.#creating.get(sandboxId) ?? new Set();
     this.#creating.set(sandboxId, pending);
     pending.add(work);
@@ -159,6 +169,7 @@ export class CrunContainers implements ContainerManager {
     sandboxId: SandboxId,
     config: ContainerConfig,
     signal: AbortSignal,
+    source: RestoreSource | undefined,
   ): Promise<ContainerId> {
     const sandbox = this.#options.sandboxes.get(sandboxId);
     if (sandbox.state !== 'ready' || sandbox.isRemoving)
@@ -171,8 +182,8 @@ export class CrunContainers implements ContainerManager {
         'InvalidArgument',
         `container ${config.metadata.name} is privileged but sandbox ${sandboxId} is not`,
       );
-    const { record, monitorExited } = await this.#creator.create(id, sandbox, config, signal);
-    this.#exits.watchMonitor(record.id, monitorExited);
+    const { record, monitorExited } = await this.#creator.create(id, sandbox, config, signal, source);
+    if (monitorExited) this.#exits.watchMonitor(record.id, monitorExited);
     this.#options.announcer.announce('created', id, sandboxId);
     const early = this.#options.exits.find(id);
     if (early) this.#exits.onExitFile(early);
@@ -209,7 +220,9 @@ export class CrunContainers implements ContainerManager {
       await hooks.startContainer(record);
       // Before, not after: the process may have ended when the OCI runtime comes back.
       startedAtNs = nowNs();
-      await step('start-container/oci-start', () => handlers.get(record.handler).start(id));
+      await step('start-container/oci-start', () =>
+        record.isRestoring ? this.#restore(record) : handlers.get(record.handler).start(id),
+      );
     } catch (error) {
       this.#exits.recordExit(id, {
         exitCode: startFailedCode,
@@ -224,6 +237,32 @@ export class CrunContainers implements ContainerManager {
     );
     announcer.announce('started', id, record.sandboxId);
     await hooks.containerStarted(running);
+  }
+
+  /** CRIU makes the process and lets it run at once; from then on the container is like any other. */
+  async #restore(record: ContainerRecord): Promise<void> {
+    const { id, sandboxId } = record;
+    const sandbox = this.#options.sandboxes.getExact(sandboxId);
+    const { container, monitor, monitorExited } = await this.#creator.restore(record, sandbox);
+    this.#containers.update(id, { process: container, monitor, isRestoring: false });
+    this.#exits.watchMonitor(id, monitorExited);
+    await removeVolumes(this.#options.paths.restore(id));
+  }
+
+  /**
+   * Runs `work` on containers while none of them is started, updated by others, or recorded as exited. Throws NotFound,
+   * and what `work` throws.
+   */
+  hold<T>(
+    ids: readonly ContainerId[],
+    work: (records: readonly ContainerRecord[]) => Promise<T>,
+  ): Promise<T> {
+    // In one order for all, so that two who hold several do not wait for each other.
+    const [first, ...others] = ids.toSorted();
+    if (first === undefined) return work([]);
+    return this.#lock.run(first, () =>
+      this.hold(others, (records) => work([this.#containers.getExact(first), ...records])),
+    );
   }
 
   async stop(idOrPrefix: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
@@ -325,7 +364,10 @@ export class CrunContainers implements ContainerManager {
         await unmountAllAside(paths.rootfs(id));
       });
     await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
-    await step('remove-container/remove-volumes', () => removeVolumes(paths.volumes(id)));
+    await step('remove-container/remove-volumes', async () => {
+      await removeVolumes(paths.volumes(id));
+      await removeVolumes(paths.restore(id));
+    });
     await step('remove-container/remove-bundle', () => {
       rmSync(paths.bundle(id), { recursive: true, force: true });
       rmSync(join(paths.sockets, id), { force: true });
@@ -495,7 +537,10 @@ export class CrunContainers implements ContainerManager {
       this.#exits.onExitFile(file);
       return;
     }
+    if (isSameBoot && record.isRestoring && !this.#options.handlers.owner(id, record.handler).holds(id))
+      return; // it waits for its start
     if (isSameBoot && record.process && isRunning(record.process)) {
+      await this.#thaw(record);
       this.#recoverStarted(record);
       this.#exits.watchInheritedMonitor(record);
       return;
@@ -513,6 +558,14 @@ export class CrunContainers implements ContainerManager {
         ? 'the container ended while no monitor watched it'
         : 'the node was rebooted while the container ran',
     );
+  }
+
+  /** A checkpoint that was being written when the daemon died left the container standing still. */
+  async #thaw(record: ContainerRecord): Promise<void> {
+    const { handlers, paths } = this.#options;
+    const { id, process } = record;
+    const handler = handlers.owner(id, record.handler);
+    await thawLeftover({ id, handler, bundle: paths.bundle(id), process }, this.#log);
   }
 
   /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */

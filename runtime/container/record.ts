@@ -50,4 +50,6 @@ export interface ContainerRecord {
   /** Path of the cgroup as given to the OCI runtime. */
   readonly cgroupsPath: string;
   readonly isRemoving: boolean;
+  /** Created to go on from a checkpoint: it has no process, and the OCI runtime does not know it, until it is started. */
+  readonly isRestoring?: boolean;
 }

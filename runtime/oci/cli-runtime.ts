@@ -6,7 +6,8 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import { span } from '#base/span.ts';
-import { type Launched, launch, type RunResult, run, succeeded } from '#host/launch.ts';
+import { type Launched, launch, type RunOptions, type RunResult, run, succeeded } from '#host/launch.ts';
+import { SealedProgram } from '#host/sealed-program.ts';
 import type { OciResources } from '../spec/oci-spec.ts';
 import { describeFailure, meansNotRunning } from './errors.ts';
 
@@ -31,6 +32,23 @@ export interface HandlerFeatures {
   readonly hasIdmappedMounts: boolean;
   /** Good for pods with a user namespace. */
   readonly hasUserNamespaces: boolean;
+  /** Built to call CRIU. */
+  readonly hasCheckpoint: boolean;
+}
+
+/**
+ * Options of `checkpoint` that `restore` has to repeat: open TCP connections, sockets and locks of files are saved with the
+ * rest. Both runtimes have them.
+ */
+export const checkpointOptions = ['--tcp-established', '--ext-unix-sk', '--file-locks'] as const;
+
+export interface CheckpointRequest {
+  /** For CRIU's images; an existing, empty folder. */
+  readonly imagePath: string;
+  /** For CRIU's log, `dump.log`. */
+  readonly workPath: string;
+  /** Where the runtime finds criu: PATH. */
+  readonly searchPath: string;
 }
 
 export class CliRuntime {
@@ -43,6 +61,7 @@ export class CliRuntime {
   /** Where the runtime keeps a folder per container. */
   readonly root: string;
   readonly features: HandlerFeatures;
+  readonly #program: SealedProgram;
 
   constructor(options: CliRuntimeOptions) {
     this.name = options.name;
@@ -52,6 +71,12 @@ export class CliRuntime {
     this.globalArgs = ['--root', options.root];
     this.root = options.root;
     this.features = options.features;
+    this.#program = new SealedProgram(options.path);
+  }
+
+  /** The file to execute for whoever starts the runtime: good while this daemon lives. */
+  executable(): string {
+    return this.#program.executable();
   }
 
   #args(command: readonly string[]): string[] {
@@ -60,15 +85,21 @@ export class CliRuntime {
 
   async #run(
     command: readonly string[],
-    options: { input?: string; signal?: AbortSignal },
+    options: Pick<RunOptions, 'input' | 'signal' | 'env' | 'newSession' | 'killGroup' | 'timeoutMs'>,
   ): Promise<RunResult> {
-    return run({ path: this.path, args: this.#args(command), ...options, timeoutMs: 120_000 });
+    return run({
+      path: this.path,
+      executable: this.executable(),
+      args: this.#args(command),
+      timeoutMs: 120_000,
+      ...options,
+    });
   }
 
   async #expect(
     id: string,
     command: readonly string[],
-    options: { input?: string; signal?: AbortSignal } = {},
+    options: Pick<RunOptions, 'input' | 'signal' | 'env' | 'newSession' | 'killGroup' | 'timeoutMs'> = {},
   ): Promise<RunResult> {
     const expected = async (): Promise<RunResult> => {
       const result = await this.#run(command, options);
@@ -110,6 +141,38 @@ export class CliRuntime {
     await this.#expect(id, ['update', '--resources', '-', id], {
       input: JSON.stringify(resources),
       ...(signal ? { signal } : {}),
+    });
+  }
+
+  /** Stops all processes of a running container where they stand. Throws Internal with the runtime's words. */
+  async pause(id: string): Promise<void> {
+    await this.#expect(id, ['pause', id]);
+  }
+
+  /** Lets the processes of a paused container go on. Throws Internal with the runtime's words. */
+  async resume(id: string): Promise<void> {
+    await this.#expect(id, ['resume', id]);
+  }
+
+  /**
+   * Has CRIU write the state of a container, which stays as it is, paused or not. An abort kills runtime and CRIU at work,
+   * which may cost the container: for the last resort. Throws Internal with the runtime's words.
+   */
+  async checkpoint(id: string, request: CheckpointRequest, signal: AbortSignal): Promise<void> {
+    const { imagePath, workPath, searchPath } = request;
+    const command = [
+      'checkpoint',
+      '--leave-running',
+      ...['--image-path', imagePath, '--work-path', workPath],
+      ...checkpointOptions,
+      id,
+    ];
+    await this.#expect(id, command, {
+      env: { PATH: searchPath },
+      signal,
+      newSession: true,
+      killGroup: true,
+      timeoutMs: 3_600_000,
     });
   }
 
@@ -167,6 +230,8 @@ export async function probeFeatures(type: 'crun' | 'runc', path: string): Promis
     run({ path, args: ['features'], timeoutMs: 10_000 }),
   ]);
   const version = versionRun.stdout.toString().split('\n')[0]?.trim() ?? '';
+  // crun lists what it was built with; runc calls the program criu and always can.
+  const hasCheckpoint = type === 'runc' || /\+CRIU\b/.test(versionRun.stdout.toString());
   if (version === '')
     throw new RuntimeError('FailedPrecondition', `${path} --version printed nothing; is it ${type}?`);
   if (!succeeded(featuresRun.status)) {
@@ -176,6 +241,7 @@ export async function probeFeatures(type: 'crun' | 'runc', path: string): Promis
       hasRecursiveReadonly: isCrun && isAtLeast(version, 1, 4),
       hasIdmappedMounts: isCrun && isAtLeast(version, 1, 9),
       hasUserNamespaces: isCrun && isAtLeast(version, 1, 9),
+      hasCheckpoint,
     };
   }
   const document = parseFeatures(path, featuresRun.stdout.toString());
@@ -185,5 +251,6 @@ export async function probeFeatures(type: 'crun' | 'runc', path: string): Promis
     hasRecursiveReadonly: document.mountOptions?.includes('rro') ?? false,
     hasIdmappedMounts,
     hasUserNamespaces: hasIdmappedMounts && (document.linux?.namespaces?.includes('user') ?? false),
+    hasCheckpoint,
   };
 }

@@ -56,6 +56,7 @@ export class ImageVolumes {
       // The layers themselves are seen through the pod's mapping; the mount needs none of its own.
       uidMappings: [],
       gidMappings: [],
+      extraOptions: mount.mountOptions ?? [],
     };
   }
 

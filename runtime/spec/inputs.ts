@@ -51,6 +51,8 @@ export interface ResolvedMount {
   readonly propagation: 'private' | 'hostToContainer' | 'bidirectional';
   readonly uidMappings: readonly { hostId: number; containerId: number; length: number }[];
   readonly gidMappings: readonly { hostId: number; containerId: number; length: number }[];
+  /** Restrictions of the bind mount beyond the above, in the spelling of mount(8). */
+  readonly extraOptions?: readonly string[];
 }
 
 /** Files and namespaces of the sandbox that containers use. A path of '' means the host's own namespace. */

@@ -160,7 +160,12 @@ function requestedMount(mount: ResolvedMount, host: MountsInput['host']): OciMou
   if (destination === '/') {
     throw new RuntimeError('InvalidArgument', `mount of ${mount.hostPath} would cover the root file system`);
   }
-  const options = ['rbind', propagationOptions[mount.propagation], accessOption(mount, host)];
+  const options = [
+    'rbind',
+    propagationOptions[mount.propagation],
+    accessOption(mount, host),
+    ...(mount.extraOptions ?? []),
+  ];
   const made = bind(mount.hostPath, destination, options);
   if (mount.uidMappings.length === 0 && mount.gidMappings.length === 0) return made;
   if (!host.hasIdmappedMounts) {

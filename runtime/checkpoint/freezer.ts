@@ -1,0 +1,86 @@
+/**
+ * Containers that stand still for a while. That they do is written into the bundle before, and the files that a capture
+ * makes meanwhile with it: a daemon that takes over from one that died lets the container go on and removes these.
+ */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf, RuntimeError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { isRunning, type ProcessIdentity } from '#host/proc.ts';
+import type { CliRuntime } from '../oci/cli-runtime.ts';
+
+const resumeAttempts = 3;
+const resumePauseMs = 200;
+
+interface Mark {
+  /** Absolute paths of files and folders that are half made. */
+  readonly partial: readonly string[];
+}
+
+function markOf(bundle: string): string {
+  return join(bundle, 'paused.json');
+}
+
+export interface Frozen {
+  readonly id: string;
+  readonly handler: CliRuntime;
+  readonly bundle: string;
+  readonly process: ProcessIdentity | undefined;
+}
+
+/** Stops a container's processes. `partial` is what the capture is about to make. Throws Internal; then they run. */
+export async function freeze(container: Frozen, partial: readonly string[], log: Log): Promise<void> {
+  writeFileSync(markOf(container.bundle), JSON.stringify({ partial } satisfies Mark), { mode: 0o600 });
+  try {
+    await container.handler.pause(container.id);
+  } catch (error) {
+    // It may have been paused in part.
+    await thaw(container, log).catch((failure: unknown) => {
+      log.error({ containerId: container.id, err: failure }, messageOf(failure));
+    });
+    throw error;
+  }
+}
+
+/** Lets them go on; idempotent, also for a container that has ended. Throws Internal if they cannot be made to. */
+export async function thaw(container: Frozen, log: Log): Promise<void> {
+  const { id, handler, bundle, process } = container;
+  let last: unknown;
+  for (let attempt = 0; attempt < resumeAttempts; attempt += 1) {
+    try {
+      await handler.resume(id);
+      rmSync(markOf(bundle), { force: true });
+      return;
+    } catch (error) {
+      last = error;
+      if (process && !isRunning(process)) break; // it was killed meanwhile, which ends a pause too
+      // crun and runc refuse to resume what is not paused: a pause that failed left it so.
+      if (/not paused/i.test(messageOf(error))) break;
+      log.warn({ containerId: id, err: error }, `resuming a container failed: ${messageOf(error)}`);
+      await delay(resumePauseMs);
+    }
+  }
+  if ((process && !isRunning(process)) || /not paused/i.test(messageOf(last))) {
+    rmSync(markOf(bundle), { force: true });
+    return;
+  }
+  throw new RuntimeError(
+    'Internal',
+    `container ${id} stands still and cannot be resumed: ${messageOf(last)}; stop it, or run ${handler.path} ${handler.globalArgs.join(' ')} resume ${id}`,
+    { cause: last },
+  );
+}
+
+/** What an earlier daemon left: see above. Does nothing for a container that it had not frozen. */
+export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
+  let mark: Mark;
+  try {
+    mark = JSON.parse(readFileSync(markOf(container.bundle), 'utf8')) as Mark;
+  } catch {
+    return; // none, or one that was not written to its end, before the pause
+  }
+  log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
+  for (const path of mark.partial) rmSync(path, { recursive: true, force: true });
+  await thaw(container, log);
+}
