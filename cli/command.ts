@@ -73,6 +73,11 @@ export interface CommandContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by the first SIGINT or SIGTERM. The second ends the process. */
   readonly signal: AbortSignal;
+  /**
+   * Hands SIGINT, SIGTERM, SIGHUP and SIGQUIT to `listener`, which passes them on to a container, instead of aborting
+   * `signal`. Returns what gives them back.
+   */
+  takeSignals(listener: (name: NodeJS.Signals) => void): () => void;
   /** The table of all commands, for those that tell of it. */
   readonly commands: readonly CommandEntry[];
   /** The daemon, connected when first asked. */

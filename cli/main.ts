@@ -2,7 +2,14 @@
 /** berth: finds the command in the table, parses its words, runs it, and says what went wrong in a sentence. */
 import { messageOf } from '#base/errors.ts';
 import { nearestName } from '#daemon/config/nearest-name.ts';
-import { type Command, CommandError, findCommand, loadCommand, UsageError } from './command.ts';
+import {
+  type Command,
+  type CommandContext,
+  CommandError,
+  findCommand,
+  loadCommand,
+  UsageError,
+} from './command.ts';
 import { commands } from './commands.ts';
 import type { Connection } from './connection.ts';
 import { FlagValues } from './flag-values.ts';
@@ -56,16 +63,28 @@ function withoutTaken(flag: (typeof globalFlags)[number], command: Command): (ty
   return rest;
 }
 
-/** The first signal asks the command to end, the second ends the process. */
-function followSignals(): AbortSignal {
+/** The first signal asks the command to end, the second ends the process, unless the command takes them itself. */
+function followSignals(): Pick<CommandContext, 'signal' | 'takeSignals'> {
   const controller = new AbortController();
-  const onSignal = (): void => {
-    if (controller.signal.aborted) process.exit(interruptedStatus);
+  let listener: ((name: NodeJS.Signals) => void) | undefined;
+  const onSignal = (name: NodeJS.Signals): void => {
+    if (listener !== undefined) {
+      listener(name);
+      return;
+    }
+    if (controller.signal.aborted || name === 'SIGQUIT') process.exit(interruptedStatus);
     controller.abort(new CommandError('interrupted', { exitStatus: interruptedStatus }));
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return controller.signal;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(name, onSignal);
+  return {
+    signal: controller.signal,
+    takeSignals(next) {
+      listener = next;
+      return () => {
+        listener = undefined;
+      };
+    },
+  };
 }
 
 async function run({ command, flags, args }: Invocation, output: Output): Promise<number> {
@@ -75,7 +94,7 @@ async function run({ command, flags, args }: Invocation, output: Output): Promis
     return 0;
   }
   let connection: Connection | undefined;
-  const signal = followSignals();
+  const { signal, takeSignals } = followSignals();
   try {
     const status = await command.run({
       args,
@@ -83,6 +102,7 @@ async function run({ command, flags, args }: Invocation, output: Output): Promis
       output,
       environment: process.env,
       signal,
+      takeSignals,
       commands,
       async connect() {
         // gRPC is half of the time that a start takes: help and mistakes do without it.

@@ -408,6 +408,8 @@ export async function buildServices(
       snapshotter: snapshotter instanceof OverlaySnapshotter ? 'overlay' : 'native',
       startedAtNs: nowNs(),
     },
+    containers,
+    streaming,
     operations: new NodeOperations({ containers }),
   };
 

@@ -2,6 +2,7 @@
 import type { AdminHandlers } from './method.ts';
 import { copyFromContainer } from './rpc/copy-from-container.ts';
 import { copyToContainer } from './rpc/copy-to-container.ts';
+import { exec } from './rpc/exec.ts';
 import { info } from './rpc/info.ts';
 import { killContainer } from './rpc/kill-container.ts';
 import { listProcesses } from './rpc/list-processes.ts';
@@ -15,6 +16,7 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     WaitContainer: waitContainer(services),
     KillContainer: killContainer(services),
     ReviveContainer: reviveContainer(services),
+    Exec: exec(services),
     ListProcesses: listProcesses(services),
     CopyFromContainer: copyFromContainer(services),
     CopyToContainer: copyToContainer(services),

@@ -1,6 +1,8 @@
 /** What the admin service's RPCs are made of. Everything arrives by constructor from `daemon/wiring.ts`. */
+
+import type { ContainerManager } from '#runtime/contract.ts';
 import type { ContainerOperations } from '#runtime/operator/contract.ts';
-import type { RuntimeFacts } from '../services.ts';
+import type { RuntimeFacts, StreamingUrls } from '../services.ts';
 
 /** What Info tells beyond the facts that the CRI's Status has. */
 export interface NodeFacts {
@@ -15,5 +17,7 @@ export interface NodeFacts {
 export interface AdminServices {
   readonly facts: RuntimeFacts;
   readonly node: NodeFacts;
+  readonly containers: Pick<ContainerManager, 'get'>;
+  readonly streaming: StreamingUrls;
   readonly operations: ContainerOperations;
 }

@@ -32,3 +32,8 @@ export function requireRunning(record: ContainerRecord, attempted: string): Cont
     `${attempted} container ${record.id}: it is ${record.state}, not running`,
   );
 }
+
+/** `record`, which must be running, or be about to: whoever starts it may want to see all of its output. */
+export function requireAttachable(record: ContainerRecord): ContainerRecord {
+  return record.state === 'created' ? record : requireRunning(record, 'attach to');
+}

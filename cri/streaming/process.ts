@@ -24,6 +24,15 @@ export interface StreamSelection {
 export interface ExecRequest extends StreamSelection {
   readonly containerId: ContainerId;
   readonly command: readonly string[];
+  /** What the command has otherwise than the container; beyond the CRI. */
+  readonly overrides?: {
+    /** `NAME=value` each. */
+    readonly env: readonly string[];
+    /** '' for the container's own. */
+    readonly workingDir: string;
+    /** `user` or `user:group`, names or numbers; '' for the container's own. */
+    readonly user: string;
+  };
 }
 
 export interface AttachRequest extends StreamSelection {

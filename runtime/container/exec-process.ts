@@ -14,10 +14,12 @@ import {
   succeeded,
 } from '#host/launch.ts';
 import { findProcess, isRunning, listDescendants, type ProcessIdentity } from '#host/proc.ts';
+import { readFileInRoot } from '#host/rooted.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import { lastWords } from '../oci/errors.ts';
 import type { SandboxConfig } from '../sandbox/config.ts';
 import type { OciProcess } from '../spec/oci-spec.ts';
+import { resolveUser } from '../spec/user.ts';
 import type { ContainerConfig } from './config.ts';
 
 let counter = 0;
@@ -28,6 +30,7 @@ export function describeExec(
   command: readonly string[],
   hasTty: boolean,
   size?: { readonly width: number; readonly height: number },
+  overrides?: ExecOverrides,
 ): OciProcess {
   const own = parseExactly(readFileSync(join(bundle, 'process.json'), 'utf8')) as OciProcess;
   const env =
@@ -35,10 +38,45 @@ export function describeExec(
   return {
     ...own,
     args: [...command],
-    env,
+    env: overrides ? withEnvironment(env, overrides.env) : env,
     terminal: hasTty,
     ...(size ? { consoleSize: size } : {}),
+    ...(overrides?.workingDir ? { cwd: overrides.workingDir } : {}),
+    ...(overrides?.user ? { user: userInRoot(join(bundle, 'rootfs'), overrides.user, own.user) } : {}),
   };
+}
+
+/** What a command has otherwise than its container; '' and [] for nothing. */
+export interface ExecOverrides {
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+function withEnvironment(own: readonly string[], more: readonly string[]): string[] {
+  const nameOf = (entry: string) => entry.split('=', 1)[0];
+  const names = new Set(more.map(nameOf));
+  return [...own.filter((entry) => !names.has(nameOf(entry))), ...more];
+}
+
+/** An image may fill /etc/passwd with anything; real ones are a few kilobytes. */
+const accountFileLimitBytes = 4 << 20;
+
+/** A user looked up in the container's own accounts. Throws InvalidArgument for one that is not there. */
+function userInRoot(rootfs: string, user: string, own: OciProcess['user']): OciProcess['user'] {
+  const { uid, gid, additionalGids } = resolveUser({
+    security: {
+      runAsUser: undefined,
+      runAsGroup: undefined,
+      runAsUsername: '',
+      supplementalGroups: [],
+      supplementalGroupsPolicy: 'merge',
+    },
+    imageUser: user,
+    passwd: readFileInRoot(rootfs, '/etc/passwd', accountFileLimitBytes),
+    group: readFileInRoot(rootfs, '/etc/group', accountFileLimitBytes),
+  });
+  return { ...own, uid, gid, additionalGids: [...additionalGids] };
 }
 
 /** Writes the process file that the OCI runtime reads. The caller removes it, with `removeExecFiles`. */

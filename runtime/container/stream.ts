@@ -22,6 +22,7 @@ import type { ContainerId } from './config.ts';
 import { markProcess } from './exec-mark.ts';
 import {
   describeExec,
+  type ExecOverrides,
   type ExecProcess,
   execWords,
   mustDetach,
@@ -97,13 +98,23 @@ export class ContainerStreams {
 
   /** Starts a command in a running container. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
   async exec(
-    request: StreamSelection & { readonly containerId: ContainerId; readonly command: readonly string[] },
+    request: StreamSelection & {
+      readonly containerId: ContainerId;
+      readonly command: readonly string[];
+      readonly overrides?: ExecOverrides;
+    },
     options: OpenOptions,
   ): Promise<StreamedProcess> {
     const record = this.#running(request.containerId, 'exec');
     this.#options.migrations.expect();
     const bundle = this.#options.paths.bundle(record.id);
-    const described = describeExec(bundle, request.command, request.tty, options.initialSize);
+    const described = describeExec(
+      bundle,
+      request.command,
+      request.tty,
+      options.initialSize,
+      request.overrides,
+    );
     // The mark is for the next daemon, should this one die meanwhile. A client that leaves ends what hangs together only.
     const file = writeExecFile(bundle, markProcess(described).process);
     try {
@@ -197,7 +208,13 @@ export class ContainerStreams {
     request: StreamSelection & { readonly containerId: ContainerId },
     options: OpenOptions,
   ): Promise<StreamedProcess> {
-    const record = this.#running(request.containerId, 'attach');
+    const record = this.#options.getContainer(request.containerId);
+    // Before the start too: whoever starts it with a terminal wants to see all of it.
+    if (record.state !== 'running' && record.state !== 'created')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; attach needs one that runs or is to be started`,
+      );
     const bundle = this.#options.paths.bundle(record.id);
     let socket: ReturnType<typeof connectPacketSocket>;
     try {

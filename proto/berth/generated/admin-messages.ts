@@ -87,6 +87,36 @@ export interface ReviveContainerRequestInit {
 export type ReviveContainerResponse = Record<never, never>;
 export type ReviveContainerResponseInit = Record<never, never>;
 
+export interface ExecRequest {
+  container_id: string;
+  cmd: readonly string[];
+  tty: boolean;
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  env: readonly string[];
+  working_dir: string;
+  user: string;
+}
+export interface ExecRequestInit {
+  container_id?: string | undefined;
+  cmd?: readonly string[] | undefined;
+  tty?: boolean | undefined;
+  stdin?: boolean | undefined;
+  stdout?: boolean | undefined;
+  stderr?: boolean | undefined;
+  env?: readonly string[] | undefined;
+  working_dir?: string | undefined;
+  user?: string | undefined;
+}
+
+export interface ExecResponse {
+  url: string;
+}
+export interface ExecResponseInit {
+  url?: string | undefined;
+}
+
 export interface ListProcessesRequest {
   container_id: string;
 }
@@ -167,6 +197,8 @@ export interface Messages {
   KillContainerResponse: KillContainerResponse;
   ReviveContainerRequest: ReviveContainerRequest;
   ReviveContainerResponse: ReviveContainerResponse;
+  ExecRequest: ExecRequest;
+  ExecResponse: ExecResponse;
   ListProcessesRequest: ListProcessesRequest;
   ListProcessesResponse: ListProcessesResponse;
   Process: Process;
@@ -187,6 +219,8 @@ export interface MessageInits {
   KillContainerResponse: KillContainerResponseInit;
   ReviveContainerRequest: ReviveContainerRequestInit;
   ReviveContainerResponse: ReviveContainerResponseInit;
+  ExecRequest: ExecRequestInit;
+  ExecResponse: ExecResponseInit;
   ListProcessesRequest: ListProcessesRequestInit;
   ListProcessesResponse: ListProcessesResponseInit;
   Process: ProcessInit;

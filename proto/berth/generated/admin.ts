@@ -19,6 +19,7 @@ export const Admin = {
   WaitContainer: { name: 'WaitContainer', path: '/berth.admin.v1.Admin/WaitContainer', requestType: 'WaitContainerRequest', responseType: 'WaitContainerResponse', requestStream: false, responseStream: false },
   KillContainer: { name: 'KillContainer', path: '/berth.admin.v1.Admin/KillContainer', requestType: 'KillContainerRequest', responseType: 'KillContainerResponse', requestStream: false, responseStream: false },
   ReviveContainer: { name: 'ReviveContainer', path: '/berth.admin.v1.Admin/ReviveContainer', requestType: 'ReviveContainerRequest', responseType: 'ReviveContainerResponse', requestStream: false, responseStream: false },
+  Exec: { name: 'Exec', path: '/berth.admin.v1.Admin/Exec', requestType: 'ExecRequest', responseType: 'ExecResponse', requestStream: false, responseStream: false },
   ListProcesses: { name: 'ListProcesses', path: '/berth.admin.v1.Admin/ListProcesses', requestType: 'ListProcessesRequest', responseType: 'ListProcessesResponse', requestStream: false, responseStream: false },
   CopyFromContainer: { name: 'CopyFromContainer', path: '/berth.admin.v1.Admin/CopyFromContainer', requestType: 'CopyFromContainerRequest', responseType: 'CopyFromContainerResponse', requestStream: false, responseStream: true },
   CopyToContainer: { name: 'CopyToContainer', path: '/berth.admin.v1.Admin/CopyToContainer', requestType: 'CopyToContainerRequest', responseType: 'CopyToContainerResponse', requestStream: true, responseStream: false },

@@ -1,0 +1,88 @@
+import { type CommandBody, CommandError } from '../command.ts';
+import { findContainer, findPod } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
+
+export const command: CommandBody = {
+  description: [
+    'Prints all that the daemon knows of containers or pods, as JSON: their state, what was asked for, and the OCI specification that came of it.',
+  ],
+  arguments: [
+    { name: 'NAME', required: true, repeatable: true, help: 'containers or pods', complete: 'container' },
+  ],
+  flags: [
+    {
+      long: 'type',
+      kind: 'string',
+      valueName: 'TYPE',
+      help: 'what the names are; containers first otherwise',
+      choices: ['container', 'pod', 'any'],
+      default: 'any',
+    },
+    jsonFlag,
+  ],
+  async run({ args, flags, output, signal, connect }) {
+    const connection = await connect();
+    const type = flags.string('type');
+    const container = async (given: string) => {
+      const { id } = await findContainer(connection, given, { signal });
+      const { status, info } = await connection.call(
+        'ContainerStatus',
+        { container_id: id, verbose: true },
+        { signal },
+      );
+      return { type: 'container', ...readable(status), info: parsed(info) };
+    };
+    const pod = async (given: string) => {
+      const { id } = await findPod(connection, given, { signal });
+      const { status, info } = await connection.call(
+        'PodSandboxStatus',
+        { pod_sandbox_id: id, verbose: true },
+        { signal },
+      );
+      return { type: 'pod', ...readable(status), info: parsed(info) };
+    };
+    const found: unknown[] = [];
+    for (const given of args) {
+      if (type === 'container') found.push(await container(given));
+      else if (type === 'pod') found.push(await pod(given));
+      else
+        found.push(
+          await container(given).catch((error) => {
+            if (!(error instanceof CommandError)) throw error;
+            return pod(given).catch(() => {
+              throw error;
+            });
+          }),
+        );
+    }
+    output.json(found);
+    return 0;
+  },
+};
+
+/** Moments as RFC 3339. */
+function readable(status: object | undefined): object {
+  return Object.fromEntries(
+    Object.entries(status ?? {}).map(([key, value]) => [
+      key,
+      key.endsWith('_at') && typeof value === 'bigint'
+        ? value === 0n
+          ? null
+          : new Date(Number(value / 1_000_000n)).toISOString()
+        : value,
+    ]),
+  );
+}
+
+/** Verbose status holds JSON in text. */
+function parsed(info: Readonly<Record<string, string>>): unknown {
+  return Object.fromEntries(
+    Object.entries(info).map(([key, text]) => {
+      try {
+        return [key, JSON.parse(text)];
+      } catch {
+        return [key, text];
+      }
+    }),
+  );
+}

@@ -1,0 +1,172 @@
+import { type Container, ContainerState, type ContainerStatus } from '#proto/generated/cri.ts';
+import { type CommandBody, UsageError } from '../command.ts';
+import { listContainers, stateWord, statusOf } from '../containers.ts';
+import { formatFlag, jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
+import { containerName, shortId } from '../names.ts';
+import { portsAnnotation } from '../pod-request.ts';
+import { formatAge, formatDuration, formatTime } from '../quantity.ts';
+
+const filterNames = ['id', 'name', 'label', 'status', 'ancestor', 'exited', 'pod'] as const;
+
+interface Row {
+  readonly container: Container;
+  readonly status: ContainerStatus;
+}
+
+/** `Up 3 minutes`, `Exited (1) 2 hours ago`, `Created`. */
+function statusText({ state, started_at, finished_at, exit_code, reason }: ContainerStatus): string {
+  if (state === ContainerState.CONTAINER_RUNNING)
+    return `Up ${formatDuration(Date.now() - Number(started_at / 1_000_000n))}`;
+  if (state === ContainerState.CONTAINER_EXITED)
+    return `Exited (${exit_code}) ${formatAge(finished_at)}${reason === 'OOMKilled' ? ', out of memory' : ''}`;
+  return state === ContainerState.CONTAINER_CREATED ? 'Created' : 'Unknown';
+}
+
+/** Reads `--filter NAME=VALUE`. Those of one name are alternatives, except labels. */
+function parseFilters(texts: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    const name = at < 0 ? text : text.slice(0, at);
+    if (at < 0 || !(filterNames as readonly string[]).includes(name))
+      throw new UsageError(
+        `--filter: ${JSON.stringify(text)} is not NAME=VALUE with a known name`,
+        `Known are ${filterNames.join(', ')}.`,
+      );
+    found.set(name, [...(found.get(name) ?? []), text.slice(at + 1)]);
+  }
+  return found;
+}
+
+function matches({ container, status }: Row, filters: ReadonlyMap<string, readonly string[]>): boolean {
+  const anyOf = (name: string, test: (value: string) => boolean): boolean =>
+    filters.get(name)?.some(test) ?? true;
+  return (
+    anyOf('id', (value) => container.id.startsWith(value)) &&
+    anyOf('name', (value) => containerName(container).includes(value)) &&
+    anyOf(
+      'pod',
+      (value) =>
+        container.pod_sandbox_id.startsWith(value) || containerName(container).split('/')[0] === value,
+    ) &&
+    anyOf('status', (value) => stateWord(container.state) === value) &&
+    anyOf(
+      'exited',
+      (value) => container.state === ContainerState.CONTAINER_EXITED && String(status.exit_code) === value,
+    ) &&
+    anyOf(
+      'ancestor',
+      (value) => imageName(container).includes(value) || container.image_id.includes(value),
+    ) &&
+    (filters.get('label')?.every((value) => hasLabel(container, value)) ?? true)
+  );
+}
+
+function hasLabel({ labels }: Container, text: string): boolean {
+  const at = text.indexOf('=');
+  return at < 0 ? labels[text] !== undefined : labels[text.slice(0, at)] === text.slice(at + 1);
+}
+
+function imageName({ image, image_ref }: Container): string {
+  return image?.user_specified_image || image?.image || image_ref;
+}
+
+/** A digest tells nobody anything in full. */
+function shortImage(name: string): string {
+  return name.replace(/^docker\.io\/(library\/)?/, '').replace(/(sha256:[0-9a-f]{12})[0-9a-f]+/, '$1');
+}
+
+export const command: CommandBody = {
+  description: [
+    'Lists containers: those that run, or all with -a. Containers of a kubelet are called POD/CONTAINER.',
+    `Filters: ${filterNames.join(', ')}; for instance status=exited, label=app=web, name=web.`,
+  ],
+  arguments: [],
+  flags: [
+    { long: 'all', short: 'a', kind: 'boolean', help: 'those that do not run too' },
+    quietFlag,
+    { long: 'last', short: 'n', kind: 'integer', valueName: 'NUMBER', help: 'the newest, in any state' },
+    { long: 'latest', short: 'l', kind: 'boolean', help: 'the newest one, in any state' },
+    {
+      long: 'filter',
+      short: 'f',
+      kind: 'string',
+      valueName: 'NAME=VALUE',
+      repeatable: true,
+      help: 'only those of which this is true',
+      complete: filterNames.map((name) => `${name}=`),
+    },
+    noTruncFlag,
+    formatFlag,
+    jsonFlag,
+  ],
+  examples: [{ text: 'all of one image, as JSON', command: 'berth ps -a --filter ancestor=nginx --json' }],
+  async run({ flags, output, signal, connect }) {
+    const filters = parseFilters(flags.list('filter'));
+    const connection = await connect();
+    const count = flags.boolean('latest') ? 1 : flags.integer('last');
+    const isAll =
+      flags.boolean('all') || count !== undefined || filters.has('status') || filters.has('exited');
+    const found = await listContainers(connection, { signal });
+    const rows = (
+      await Promise.all(
+        found
+          .filter(({ state }) => isAll || state === ContainerState.CONTAINER_RUNNING)
+          .map(async (container) => {
+            // One that goes between the list and this question is not listed.
+            const status = await statusOf(connection, container.id, { signal }).catch(() => undefined);
+            return status ? [{ container, status }] : [];
+          }),
+      )
+    )
+      .flat()
+      .filter((row) => matches(row, filters))
+      .slice(0, count);
+    const isFull = flags.boolean('no-trunc');
+    if (flags.boolean('quiet')) {
+      for (const { container } of rows) output.line(isFull ? container.id : shortId(container.id));
+    } else if (flags.boolean('json') || flags.string('format') === 'json') {
+      output.json(rows.map(toJson));
+    } else {
+      output.table(rows, [
+        { title: 'CONTAINER ID', value: ({ container }) => (isFull ? container.id : shortId(container.id)) },
+        {
+          title: 'IMAGE',
+          value: ({ container }) => (isFull ? imageName(container) : shortImage(imageName(container))),
+        },
+        { title: 'CREATED', value: ({ container }) => formatAge(container.created_at) },
+        {
+          title: 'STATUS',
+          value: ({ status }) =>
+            output.paint(
+              statusText(status),
+              status.state === ContainerState.CONTAINER_RUNNING ? 'green' : 'dim',
+            ),
+        },
+        { title: 'PORTS', value: ({ container }) => container.annotations[portsAnnotation] ?? '' },
+        { title: 'NAMES', value: ({ container }) => containerName(container) },
+      ]);
+    }
+    return 0;
+  },
+};
+
+function toJson({ container, status }: Row) {
+  return {
+    id: container.id,
+    name: containerName(container),
+    podId: container.pod_sandbox_id,
+    image: imageName(container),
+    imageId: container.image_id,
+    state: stateWord(container.state),
+    status: statusText(status),
+    exitCode: status.state === ContainerState.CONTAINER_EXITED ? status.exit_code : null,
+    reason: status.reason,
+    createdAt: formatTime(status.created_at),
+    startedAt: formatTime(status.started_at),
+    finishedAt: formatTime(status.finished_at),
+    ports: container.annotations[portsAnnotation] ?? '',
+    labels: container.labels,
+    annotations: container.annotations,
+  };
+}

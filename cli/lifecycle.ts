@@ -1,0 +1,64 @@
+/** Starting, stopping and removing, as `start`, `stop`, `restart` and `rm` share it. */
+import { type Container, ContainerState } from '#proto/generated/cri.ts';
+import { CommandError } from './command.ts';
+import type { CallOptions, Connection } from './connection.ts';
+import { isManaged } from './containers.ts';
+import { containerName } from './names.ts';
+
+/** Makes a container startable: one that has ended is revived by the daemon. Throws CommandError, CallError. */
+export async function prepareStart(
+  connection: Connection,
+  container: Container,
+  options: CallOptions,
+): Promise<void> {
+  if (container.state === ContainerState.CONTAINER_CREATED) return;
+  if (!isManaged(container.labels))
+    throw new CommandError(`${containerName(container)} was not made by berth run`, {
+      hint: 'Whoever made it, a kubelet for instance, makes a new one in its place.',
+    });
+  await connection.admin('ReviveContainer', { container_id: container.id }, options);
+}
+
+/** One that runs is left as it is. Throws CommandError, CallError. */
+export async function startContainer(
+  connection: Connection,
+  container: Container,
+  options: CallOptions,
+): Promise<void> {
+  if (container.state === ContainerState.CONTAINER_RUNNING) return;
+  await prepareStart(connection, container, options);
+  await connection.call('StartContainer', { container_id: container.id }, options);
+}
+
+/** How long a container may take to end when asked, unless told otherwise. */
+export const defaultStopSeconds = 10;
+
+/** Throws CallError. */
+export async function stopContainer(
+  connection: Connection,
+  container: Container,
+  seconds: number,
+  options: CallOptions,
+): Promise<void> {
+  await connection.call(
+    'StopContainer',
+    { container_id: container.id, timeout: BigInt(Math.max(0, Math.ceil(seconds))) },
+    options,
+  );
+}
+
+/** With its pod where `berth run` made both. Throws CommandError for one that runs, unless `isForced`. */
+export async function removeContainer(
+  connection: Connection,
+  container: Container,
+  isForced: boolean,
+  options: CallOptions,
+): Promise<void> {
+  if (container.state === ContainerState.CONTAINER_RUNNING && !isForced)
+    throw new CommandError('it is running', {
+      hint: 'Stop it first (`berth stop`), or remove it with --force.',
+    });
+  if (isManaged(container.labels))
+    await connection.call('RemovePodSandbox', { pod_sandbox_id: container.pod_sandbox_id }, options);
+  else await connection.call('RemoveContainer', { container_id: container.id }, options);
+}

@@ -1,0 +1,91 @@
+/** What `run` and `create` share: the image, the pod, the container in it. */
+import { readFileSync } from 'node:fs';
+import { messageOf } from '#base/errors.ts';
+import { type CommandContext, CommandError, UsageError } from './command.ts';
+import { CallError, type Connection } from './connection.ts';
+import { ensureImage, type PullPolicy } from './image-presence.ts';
+import { inventName } from './invented-name.ts';
+import { toPodRequest } from './pod-request.ts';
+import { startStatus } from './session.ts';
+
+export interface Made {
+  readonly podId: string;
+  readonly containerId: string;
+  readonly name: string;
+}
+
+/** How often a made-up name may turn out to be taken. */
+const nameAttempts = 5;
+
+/** Makes a pod with one container as the flags say; nothing is left of it if that fails. Throws CommandError, CallError. */
+export async function makeContainer(
+  context: Pick<CommandContext, 'args' | 'flags' | 'environment' | 'output' | 'signal'>,
+  connection: Connection,
+  removeOnExit: boolean,
+): Promise<Made> {
+  const { args, flags, environment, output, signal } = context;
+  const [image, ...command] = args;
+  const envFiles = flags.list('env-file').map(readEnvFile);
+  const given = flags.string('name');
+  const { log_root: logRoot } = await connection.admin('Info', {}, { signal });
+  const request = (name: string) =>
+    toPodRequest({
+      flags,
+      name,
+      image: image!,
+      command,
+      environment,
+      envFiles,
+      workingDir: process.cwd(),
+      logRoot,
+      removeOnExit,
+    });
+  // Mistakes in flags are told before anything is pulled.
+  request(given ?? 'x');
+  await ensureImage(connection, image!, flags.string('pull') as PullPolicy, output, signal);
+  for (let attempt = 1; ; attempt += 1) {
+    const name = given ?? inventName();
+    const { sandbox, container, runtimeHandler } = request(name);
+    let podId: string;
+    try {
+      const reply = await connection.call(
+        'RunPodSandbox',
+        { config: sandbox, runtime_handler: runtimeHandler },
+        { signal },
+      );
+      podId = reply.pod_sandbox_id;
+    } catch (error) {
+      if (!(error instanceof CallError) || error.code !== 'ALREADY_EXISTS') throw error;
+      if (given === undefined && attempt < nameAttempts) continue;
+      throw new CommandError(`the name ${name} is taken`, {
+        cause: error,
+        hint: `\`berth rm ${name}\` removes what has it; or choose another --name.`,
+      });
+    }
+    try {
+      const { container_id: containerId } = await connection.call(
+        'CreateContainer',
+        { pod_sandbox_id: podId, config: container, sandbox_config: sandbox },
+        { signal },
+      );
+      return { podId, containerId, name };
+    } catch (error) {
+      await connection.call('RemovePodSandbox', { pod_sandbox_id: podId }).catch((left: Error) => {
+        output.warn(`the pod ${name} could not be removed: ${left.message}`);
+      });
+      if (!(error instanceof CallError)) throw error;
+      throw new CommandError(`creating ${name}: ${error.message}`, {
+        cause: error,
+        exitStatus: startStatus(error.message),
+      });
+    }
+  }
+}
+
+function readEnvFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--env-file: ${messageOf(error)}`);
+  }
+}
