@@ -1,5 +1,5 @@
 /** What operators configure about registries, and artifacts, seen through the socket. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RealRegistry } from '#images/testing/real-registry.ts';
@@ -99,4 +99,8 @@ test('what is blocked, untrusted or not there says so in words that the kubelet 
     code: 'UNKNOWN',
     message: expect.stringMatching(/^PullImage: 2 UNKNOWN: RegistryUnavailable: /),
   });
+  const told = readFileSync(bed.logFile, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('127.0.0.1:1/app') && /"level":(4|5)0/.test(line));
+  expect(told).toHaveLength(1);
 });
