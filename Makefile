@@ -46,6 +46,7 @@ check: installed ## types, lint, import directions, generated files up to date
 	$(NODE) proto/generate.ts --check
 	$(NODE) proto/verify-upstream.ts
 	$(NODE) daemon/config/generate.ts --check
+	$(NODE) daemon/generate-metrics.ts --check
 	$(NODE) cli/generate.ts --check
 	$(NODE) doctor/generate.ts --check
 	$(NODE) conformance/lock-file.ts --check
@@ -86,6 +87,7 @@ audit: need-root installed ## compare Berth's records with this machine (root); 
 generate: installed ## write the files that are made from others: proto/generated, config.toml, docs/config.md, man pages, completion
 	$(NODE) proto/generate.ts
 	$(NODE) daemon/config/generate.ts
+	$(NODE) daemon/generate-metrics.ts
 	$(NODE) cli/generate.ts
 	$(NODE) doctor/generate.ts
 	$(NODE) conformance/lock-file.ts

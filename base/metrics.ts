@@ -18,6 +18,19 @@ export interface WorkMetrics {
 // From a list in memory (a millisecond) to a pull (minutes).
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120, 600];
 
+export interface MetricDescription {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly labels: readonly string[];
+}
+
+/** What prom-client has of each metric and does not declare. */
+interface DescribableMetric {
+  readonly labelNames: readonly string[];
+  get(): Promise<{ name: string; help: string; type: string }>;
+}
+
 export class Metrics {
   readonly #registry = new Registry();
   #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
@@ -110,6 +123,61 @@ export class Metrics {
   counter(name: string, help: string, label: string): (value: string) => void {
     const counter = new Counter({ name, help, labelNames: [label], registers: [this.#registry] });
     return (value) => counter.inc({ [label]: value });
+  }
+
+  /** A histogram by labels; call the returned function with their values and a duration. */
+  durations<L extends string>(
+    name: string,
+    help: string,
+    labels: readonly L[],
+    buckets: readonly number[] = durationBuckets,
+  ): (values: Readonly<Record<L, string>>, durationMs: number) => void {
+    const histogram = new Histogram({
+      name,
+      help,
+      labelNames: [...labels],
+      buckets: [...buckets],
+      registers: [this.#registry],
+    });
+    return (values, durationMs) => histogram.observe(values as never, durationMs / 1000);
+  }
+
+  /** A counter by several labels; call the returned function with their values. */
+  counterBy<L extends string>(
+    name: string,
+    help: string,
+    labels: readonly L[],
+  ): (values: Readonly<Record<L, string>>, count?: number) => void {
+    const counter = new Counter({ name, help, labelNames: [...labels], registers: [this.#registry] });
+    return (values, count = 1) => counter.inc(values as never, count);
+  }
+
+  /** A gauge by several labels, all of whose values are looked up when it is read. */
+  watchEach<L extends string>(
+    name: string,
+    help: string,
+    labels: readonly L[],
+    read: () => Iterable<readonly [Readonly<Record<L, string>>, number]>,
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [values, value] of read()) this.set(values as never, value);
+      },
+    });
+  }
+
+  /** What is registered, by name. Looks up every value on the way. */
+  async describe(): Promise<MetricDescription[]> {
+    const described = this.#registry.getMetricsAsArray().map(async (metric) => {
+      const { name, help, type } = await (metric as unknown as DescribableMetric).get();
+      return { name, help, type, labels: (metric as unknown as DescribableMetric).labelNames };
+    });
+    return (await Promise.all(described)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   get contentType(): string {

@@ -8,18 +8,21 @@ import { join } from 'node:path';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
+import { watchSpans } from '#base/span.ts';
 import { adminHandlers } from '#cri/admin/handlers.ts';
 import { ContainerEvents } from '#cri/events.ts';
 import { criHandlers } from '#cri/handlers.ts';
 import { Readiness } from '#cri/readiness.ts';
 import { CriServer } from '#cri/server.ts';
-import { becomeSubreaper, processStarts } from '#host/launch.ts';
+import { becomeSubreaper } from '#host/launch.ts';
 import { lockFile } from '#host/lock-file.ts';
 import { changedOptions, withReloadable } from './config/compare.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/options.ts';
 import { createLog } from './log.ts';
+import { callMetrics, type DaemonEvents, nodeMetrics, spanMetrics } from './node-metrics.ts';
 import { settleMemoryLater } from './settle-memory.ts';
+import { SlowSpans } from './slow-spans.ts';
 import { version } from './version.ts';
 import { buildServices, type Services } from './wiring.ts';
 
@@ -33,20 +36,23 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const releaseLocks = lockFolders(config);
   const metrics = new Metrics();
   const readiness = new Readiness();
-  const services = await buildServices(config, log, readiness, metrics);
+  const calls = callMetrics(metrics);
+  const services = await buildServices(config, log, readiness, calls.pulls);
   const events = new ContainerEvents(services.cri);
   const server = new CriServer({
     handlers: criHandlers(services.cri, events),
     admin: adminHandlers(services.admin),
     log,
-    metrics: metrics.work('berth_rpc', 'rpc', 'calls of the CRI'),
+    metrics: calls.rpcs,
     readiness,
   });
-  addMetrics(metrics, services);
+  const slow = new SlowSpans();
+  const happened = nodeMetrics(metrics, services.insight);
+  watchSpans(spanMetrics(metrics, slow));
   const { socket, socketMode, socketGroup } = config.server;
   await server.listen({ path: socket, mode: socketMode, group: socketGroup });
   const metricsServer = await startMetrics(config, metrics, readiness, log);
-  new Lifetime({ config, reload, log, services }).follow(async () => {
+  new Lifetime({ config, reload, log, services, happened }).follow(async () => {
     log.info('shutting down; containers stay');
     events.close();
     await server.drain(config.daemon.shutdownGraceMs);
@@ -54,7 +60,9 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
     await services.close();
     releaseLocks();
   });
+  const recoveringMs = performance.now();
   await services.recover();
+  happened.recovered(performance.now() - recoveringMs);
   readiness.open();
   log.info(
     {
@@ -91,22 +99,6 @@ function endOnSurprise(log: Log): void {
   process.on('unhandledRejection', end);
 }
 
-function addMetrics(metrics: Metrics, { cri }: Services): void {
-  metrics.watchTotal('berth_process_starts_total', 'Processes that the daemon started.', processStarts);
-  const countBy = (states: Iterable<string>): Map<string, number> => {
-    const counts = new Map<string, number>();
-    for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1);
-    return counts;
-  };
-  metrics.watchBy('berth_sandboxes', 'Sandboxes by state.', 'state', () =>
-    countBy(cri.sandboxes.list().map(({ state }) => state)),
-  );
-  metrics.watchBy('berth_containers', 'Containers by state.', 'state', () =>
-    countBy(cri.containers.list().map(({ state }) => state)),
-  );
-  metrics.watch('berth_images', 'Images in the store.', () => cri.images.list().length);
-}
-
 async function startMetrics(config: Config, metrics: Metrics, readiness: Readiness, log: Log) {
   const { address } = config.metrics;
   if (address === '') return undefined;
@@ -125,6 +117,7 @@ interface LifetimeOptions {
   readonly reload: () => Config;
   readonly log: Log;
   readonly services: Services;
+  readonly happened: DaemonEvents;
 }
 
 /** Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT end the daemon, the second of them at once. */
@@ -162,19 +155,21 @@ class Lifetime {
 
   /** A configuration with a mistake changes nothing. */
   #reload(): void {
-    const { log, reload, services } = this.#options;
+    const { log, reload, services, happened } = this.#options;
     let wanted: Config;
     try {
       wanted = reload();
     } catch (error) {
       const problems = error instanceof ConfigError ? error.problems : [messageOf(error)];
       for (const problem of problems) log.error(`reload refused: ${problem}`);
+      happened.reloaded('refused');
       return;
     }
     const changes = changedOptions(this.#config, wanted);
     this.#config = withReloadable(this.#config, wanted);
     log.level = this.#config.log.level;
     services.applyReload(this.#config);
+    happened.reloaded('ok');
     const namesOf = (isReloadable: boolean): string[] =>
       changes.filter((change) => change.isReloadable === isReloadable).map(({ name }) => name);
     log.info({ applied: namesOf(true), needRestart: namesOf(false) }, 'configuration read again');

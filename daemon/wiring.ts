@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import type { Metrics } from '#base/metrics.ts';
+import type { WorkMetrics } from '#base/metrics.ts';
 import type { AdminServices } from '#cri/admin/services.ts';
 import type { Readiness } from '#cri/readiness.ts';
 import type { CriServices, RuntimeFacts } from '#cri/services.ts';
@@ -48,12 +48,14 @@ import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase, reserveLogRoom } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
+import type { NodeInsight } from './insight.ts';
 import { readStreamingTls, reloadStreamingTls } from './streaming-tls.ts';
 import { version } from './version.ts';
 
 export interface Services {
   readonly cri: CriServices;
   readonly admin: AdminServices;
+  readonly insight: NodeInsight;
   /** Takes up what an earlier daemon left. Call once, before calls are let through. */
   recover(): Promise<void>;
   /** Applies the reloadable options of a configuration. */
@@ -224,7 +226,7 @@ export async function buildServices(
   config: Config,
   log: Log,
   readiness: Readiness,
-  metrics: Metrics,
+  pulls: WorkMetrics,
 ): Promise<Services> {
   const { rootDir, stateDir } = config.daemon;
   const chosenDriver = config.runtime.cgroupDriver;
@@ -270,7 +272,7 @@ export async function buildServices(
     snapshotter,
     processes,
     log,
-    pulls: metrics.work('berth_image_pull', 'registry', 'pulls of images'),
+    pulls,
   });
   const network = new CniPodNetwork({
     confDir: config.network.cniConfigDir,
@@ -413,8 +415,29 @@ export async function buildServices(
     operations: new NodeOperations({ containers }),
   };
 
+  const insight: NodeInsight = {
+    rootDir,
+    stateDir,
+    lifecycle: announcer,
+    listSandboxes: () => sandboxes.list(),
+    listContainers: () => containers.list(),
+    findContainer: (id) => containerRecords.findExact(id),
+    listImages: () => images.list(),
+    listPulls: () => images.progress(),
+    pulledBytes: () => images.receivedBytes,
+    snapshots: () => {
+      const layers = snapshotter.listLayers();
+      const layerBytes = layers.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
+      return { layers: layers.length, layerBytes, active: snapshotter.listKeys().length };
+    },
+    streamingSessions: () => streaming.openSessions,
+    networkStatus: () => network.status(),
+    isReady: () => readiness.isReady,
+  };
+
   return {
     admin,
+    insight,
     cri: {
       sandboxes,
       containers,

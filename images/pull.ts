@@ -64,9 +64,15 @@ export class ImagePuller {
   readonly #active = new Map<string, ActivePull>();
   readonly #graces = new Map<NodeJS.Timeout, () => void>();
   #lastId = 0;
+  #receivedBytes = 0;
 
   constructor(options: PullerOptions) {
     this.#options = options;
+  }
+
+  /** Bytes of layers received since the start, those of pulls that failed too. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   /** Pulls under way. */
@@ -145,7 +151,10 @@ export class ImagePuller {
           ...(fileNames && { fileNames }),
           limiter: new Limiter(this.#options.layersAtOnce),
           onBytes: (index, receivedBytes) => {
-            active.layers[index]!.receivedBytes = receivedBytes;
+            const layer = active.layers[index]!;
+            // A fetch that begins anew counts from nothing again.
+            this.#receivedBytes += Math.max(0, receivedBytes - layer.receivedBytes);
+            layer.receivedBytes = receivedBytes;
           },
         },
         signal,

@@ -210,6 +210,11 @@ export class LocalImageService implements ImageService {
     };
   }
 
+  /** Bytes of layers received since the start. */
+  get receivedBytes(): number {
+    return this.#puller.receivedBytes;
+  }
+
   /** Pulls under way, with the bytes received of each layer. */
   progress(): readonly PullProgress[] {
     return this.#puller.progress();

@@ -1,6 +1,22 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { messageOf } from '#base/errors.ts';
 
+let failures = 0;
+
+/** How many writes of records failed since the daemon's start. */
+export function recordWriteFailures(): number {
+  return failures;
+}
+
+function counted(write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    failures += 1;
+    throw error;
+  }
+}
+
 /** The bigint fields of a record are nanosecond times, named `...Ns`; JSON keeps them as decimal strings. */
 function toJson(record: unknown): string {
   return JSON.stringify(record, (_key, value) => (typeof value === 'bigint' ? value.toString() : value));
@@ -78,12 +94,12 @@ export class RecordTable<R extends { readonly id: string }> {
   }
 
   put(record: R): void {
-    this.#upsert.run(record.id, toJson(record));
+    counted(() => this.#upsert.run(record.id, toJson(record)));
   }
 
   /** Idempotent. */
   remove(id: string): void {
-    this.#remove.run(id);
+    counted(() => this.#remove.run(id));
   }
 
   load(): { records: R[]; damaged: DamagedRecord[] } {
