@@ -16,6 +16,8 @@ export interface ServerPaths {
   readonly registryHostsDir: string;
   /** A crun that can do what the installed one is too old for, as a second handler; absent: none is needed. */
   readonly newerCrun?: string;
+  /** A criu that works here and a crun that is built with it, in the place of those of the machine. */
+  readonly criu?: { readonly criu: string; readonly crun: string };
 }
 
 export interface Server {
@@ -57,6 +59,13 @@ export function writeBerthConfig(paths: ServerPaths): string {
       : {
           'handlers.crun': { type: 'crun' },
           'handlers.newer-crun': { type: 'crun', path: paths.newerCrun },
+        }),
+    ...(paths.criu === undefined
+      ? {}
+      : {
+          checkpoint: { criu_path: paths.criu.criu, restore_images: true },
+          'handlers.crun': { type: 'crun', path: paths.criu.crun },
+          'handlers.runc': { type: 'runc' },
         }),
   };
   // Every value here is written alike in JSON and TOML.

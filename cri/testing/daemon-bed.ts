@@ -8,7 +8,7 @@ import {
   type Leftovers,
   removeLeftovers,
 } from '#conformance/critest/leftovers.ts';
-import { startServer } from '#conformance/critest/server.ts';
+import { type ServerPaths, startServer } from '#conformance/critest/server.ts';
 import { startRegistry, writeMirrorHosts } from '#conformance/fixtures/registry.ts';
 import { buildDemoImages, listRegistries, pushCatalogue } from '#conformance/fixtures/store.ts';
 import { makeTestNetwork } from '#conformance/network.ts';
@@ -27,8 +27,8 @@ export interface DaemonBed {
   close(): Promise<string[]>;
 }
 
-/** Starts all of it; rejects when the daemon does not come up. */
-export async function openDaemonBed(): Promise<DaemonBed> {
+/** Starts all of it; rejects when the daemon does not come up. `criu`: see `ServerPaths`. */
+export async function openDaemonBed(criu?: ServerPaths['criu']): Promise<DaemonBed> {
   const dir = mkdtempSync(join(tmpdir(), 'berth-bed-'));
   const registry = await startRegistry({
     dataDir: join(dir, 'registry'),
@@ -40,7 +40,7 @@ export async function openDaemonBed(): Promise<DaemonBed> {
   writeMirrorHosts(registryHostsDir, listRegistries(images), registry.host);
   const network = makeTestNetwork(dir);
   mkdirSync(join(dir, 'logs'));
-  const paths = { dir, cniConfDir: network.confDir, registryHostsDir };
+  const paths = { dir, cniConfDir: network.confDir, registryHostsDir, ...(criu ? { criu } : {}) };
   const server = await startServer('berth', paths, '').catch(async (error: unknown) => {
     await registry.stop();
     rmSync(dir, { recursive: true, force: true });
