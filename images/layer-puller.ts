@@ -59,7 +59,12 @@ export class LayerPuller {
     const cancel = new AbortController();
     const both = AbortSignal.any([signal, cancel.signal]);
     try {
-      await Promise.all(stack.chainIds.map((_chainId, index) => this.#ensure(stack, index, both)));
+      await Promise.all(
+        stack.chainIds.map(async (_chainId, index) => {
+          await this.#ensure(stack, index, both);
+          arrived(stack, index);
+        }),
+      );
     } catch (error) {
       cancel.abort(error);
       throw error;
@@ -106,6 +111,7 @@ export class LayerPuller {
           'image.layer.bytes': stack.layers[index]!.sizeBytes,
         }),
       );
+      arrived(stack, index);
       if (layer.isBlobKept) content.adopt(stack.layers[index]!.digest);
       await below;
       if (layer.hasImplied) {
@@ -154,4 +160,9 @@ export class LayerPuller {
       ),
     );
   }
+}
+
+/** The process tells of bytes now and then only, and of a layer that was here, or that another pull fetched, not at all. */
+function arrived({ layers, onBytes }: LayerStack, index: number): void {
+  onBytes(index, layers[index]!.sizeBytes);
 }

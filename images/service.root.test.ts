@@ -258,6 +258,36 @@ describe('with a registry that fails', () => {
     );
   });
 
+  it('fetches and unpacks layers beside each other, no layer waiting for the one below, and says how far each is', async () => {
+    const upper = [1, 2].map((seed) =>
+      testLayer([{ name: `big-${seed}`, content: noise(2 << 20, seed + 10) }], 'gzip'),
+    );
+    await publish(registry, 'app', testImage([small, ...upper]), ['v1']);
+    const held = Promise.withResolvers<void>();
+    registry.intercept = (request, response) => {
+      if (!request.url!.includes(blobUrl(small))) return false;
+      held.promise.then(() => response.end(small.blob));
+      response.writeHead(200, { 'Content-Length': small.blob.length });
+      return true;
+    };
+    const bench = open();
+    const pulling = pull(bench, `${registry.host}/app:v1`);
+    pulling.catch(() => {});
+    await vi.waitFor(
+      () =>
+        expect(
+          bench.images.progress()[0]?.layers.map(({ receivedBytes, sizeBytes }) => receivedBytes / sizeBytes),
+        ).toEqual([0, 1, 1]),
+      10_000,
+    );
+    held.resolve();
+    const { chainId } = await pulling;
+    expect(bench.images.progress()).toEqual([]);
+    bench.mounted(await bench.snapshotter.view('v', chainId!), (directory) =>
+      expect(readdirSync(directory).sort()).toEqual(['big-1', 'big-2', 'small']),
+    );
+  });
+
   it('goes on after a restart where the last pull was killed', async () => {
     await publish(registry, 'app', testImage([small, big]), ['v1']);
     const bench = open();
