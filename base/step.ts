@@ -26,6 +26,7 @@ export const stepNames = [
   'remove-sandbox/remove-files',
   'remove-sandbox/forget',
   'create-container/record',
+  'create-container/make-bundle',
   'create-container/prepare-snapshot',
   'create-container/mount-root',
   'create-container/prepare-root',
@@ -45,10 +46,15 @@ export const stepNames = [
   'remove-container/remove-volumes',
   'remove-container/remove-bundle',
   'remove-container/forget',
+  'update-container/oci-update',
+  'update-container/record',
+  'update-sandbox/record',
+  'reopen-log/reopen',
   'exec-sync/write-process',
   'exec-sync/run',
   'exec-sync/remove-process',
   'pull-image/resolve',
+  'pull-image/start-layer',
   'pull-image/unpack-layer',
   'pull-image/commit-layer',
   'pull-image/record',
@@ -63,6 +69,8 @@ export interface StepObserver {
   before(name: StepName): Promise<void> | void;
   /** `error` is what the step threw. */
   after(name: StepName, durationMs: number, error?: unknown): Promise<void> | void;
+  /** Calls `work`, which is the step's, and returns what it returns; for who wants to know what happens inside. */
+  within?<T>(name: StepName, work: () => Promise<T> | T): Promise<T> | T;
 }
 
 let observer: StepObserver | undefined;
@@ -77,7 +85,7 @@ async function observed<T>(watching: StepObserver, name: StepName, work: () => P
   const startedMs = performance.now();
   let result: T;
   try {
-    result = await work();
+    result = await (watching.within ? watching.within(name, work) : work());
   } catch (error) {
     await watching.after(name, performance.now() - startedMs, error);
     throw error;

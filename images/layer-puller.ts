@@ -100,13 +100,17 @@ export class LayerPuller {
     const { snapshotter, processes, content } = this.#options;
     const chainId = stack.chainIds[index]!;
     const parent = index === 0 ? undefined : stack.chainIds[index - 1]!;
-    const place = snapshotter.startLayer();
+    let place: ReturnType<LayerSnapshotter['startLayer']> | undefined;
     try {
+      const started = await step('pull-image/start-layer', () => {
+        place = snapshotter.startLayer();
+        return place;
+      });
       const below = index === 0 ? Promise.resolve() : this.#ensure(stack, index - 1, signal);
       // Seen below; until then it must not count as unhandled.
       below.catch(() => {});
       const layer = await stack.limiter.run(() =>
-        step('pull-image/unpack-layer', () => this.#unpack(stack, index, place, signal), {
+        step('pull-image/unpack-layer', () => this.#unpack(stack, index, started, signal), {
           'image.layer.digest': stack.layers[index]!.digest,
           'image.layer.bytes': stack.layers[index]!.sizeBytes,
         }),
@@ -115,7 +119,7 @@ export class LayerPuller {
       if (layer.isBlobKept) content.adopt(stack.layers[index]!.digest);
       await below;
       if (layer.hasImplied) {
-        const { directory, impliedPath } = place;
+        const { directory, impliedPath } = started;
         if (parent === undefined) rmSync(impliedPath);
         else {
           const lowerDirs = snapshotter.layerDirs(parent);
@@ -124,10 +128,10 @@ export class LayerPuller {
       }
       const { usedBytes, inodes } = layer;
       await step('pull-image/commit-layer', () =>
-        snapshotter.commitLayer({ chainId, parent, place, usedBytes, inodes }),
+        snapshotter.commitLayer({ chainId, parent, place: started, usedBytes, inodes }),
       );
     } catch (error) {
-      snapshotter.abandonLayer(place);
+      if (place) snapshotter.abandonLayer(place);
       throw error;
     }
   }

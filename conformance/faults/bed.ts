@@ -60,6 +60,9 @@ export class FaultBed {
   readonly hangFile: string;
   /** The same for programs: see failing-program.sh. `.hanging` and `.done` beside it tell how far it has come. */
   readonly programFaultFile: string;
+  /** Where a daemon that is started with `watchesEffects` writes what it did; see effects.ts. */
+  readonly effectsFile: string;
+  watchesEffects = false;
   readonly logFile: string;
   readonly cgroupParent: string;
   /** The device that pods are plugged into. */
@@ -84,6 +87,7 @@ export class FaultBed {
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
     this.hangFile = `${this.faultFile}.hanging`;
+    this.effectsFile = join(dir, 'effects.json');
     this.programFaultFile = join(dir, 'program-fault');
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
@@ -158,6 +162,7 @@ export class FaultBed {
         env: {
           ...process.env,
           BERTH_FAULT_FILE: this.faultFile,
+          ...(this.watchesEffects && { BERTH_EFFECTS_FILE: this.effectsFile }),
           NODE_COMPILE_CACHE: join(this.dir, 'compile'),
         },
       },

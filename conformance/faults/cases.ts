@@ -37,6 +37,7 @@ export const programOperations = [
   ['crun', 'create'],
   ['crun', 'start'],
   ['crun', 'exec'],
+  ['crun', 'update'],
   ['crun', 'delete'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
@@ -60,7 +61,7 @@ export function wordsOf({ program, operation, action }: ProgramCase): RegExp | u
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
   // A container may be deleted, and a pod detached, by what died of it.
-  if (operation === 'start' || operation === 'ADD') return /signal 9/;
+  if (operation === 'start' || operation === 'update' || operation === 'ADD') return /signal 9/;
   return undefined;
 }
 

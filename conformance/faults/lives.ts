@@ -82,6 +82,19 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   await expectNoPod(bed);
 }
 
+/** Everything that a step is part of, once and without a fault of ours but the one that leads to the step after a failed one. */
+export async function liveObserved(bed: FaultBed): Promise<void> {
+  const failures: string[] = [];
+  const kind = { sharesPid: true, hasPort: true, ignoresTerm: false };
+  await livePod(bed, kind, failures, 1);
+  await livePod(bed, { ...kind, sharesPid: false, ignoresTerm: true }, failures, 1);
+  writeFileSync(bed.faultFile, 'stop-container/release:before=error');
+  await livePod(bed, { ...kind, sharesPid: false }, failures, 1);
+  await livePodAbandoned(bed, failures);
+  await liveImage(bed, failures, 1);
+  await bed.call('ImageFsInfo', {});
+}
+
 async function liveThroughHang(
   bed: FaultBed,
   hang: Omit<Watched, 'isOver'>,
@@ -139,6 +152,16 @@ interface PodKind {
   readonly beforeRemoval?: () => void;
 }
 
+/** Leaves its containers to the pod's stop and removal. */
+async function livePodAbandoned(bed: FaultBed, failures: string[]): Promise<void> {
+  counter += 1;
+  const walk = new PodWalk(bed, { name: `pod${counter}`, tries: 1, failures });
+  await walk.run();
+  await walk.start(obedient);
+  await walk.stop();
+  await walk.remove();
+}
+
 /** A pod runs a container and a command in it, and is stopped and removed. */
 async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: number): Promise<void> {
   const { sharesPid, hasPort, ignoresTerm } = kind;
@@ -148,6 +171,7 @@ async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: 
   await walk.run();
   await walk.start(ignoresTerm ? deaf : obedient);
   await walk.exec('ready');
+  await walk.change();
   kind.beforeRemoval?.();
   // With a short deadline no grace period fits into it.
   await walk.stopContainer(!ignoresTerm ? 10n : bed.deadlineMs === undefined ? 1n : 0n);

@@ -158,6 +158,7 @@ export class PodWalk {
           image: { image: imageName },
           command: [...command],
           log_path: `${name}-${attempt}.log`,
+          working_dir: '/work/here',
           linux: {
             security_context: {
               namespace_options: this.#sandbox!.linux.security_context.namespace_options,
@@ -198,6 +199,25 @@ export class PodWalk {
       if (reply.exit_code !== 0 || said !== 'hello\n')
         throw new Error(`exec said ${JSON.stringify(said)} with exit code ${reply.exit_code}`);
     });
+  }
+
+  /** New limits for the container and the pod, and a new log file. */
+  async change(): Promise<void> {
+    await this.#insist('UpdateContainerResources', () =>
+      this.#call('UpdateContainerResources', {
+        container_id: this.#containerId,
+        linux: { cpu_shares: 512n },
+      }),
+    );
+    await this.#insist('UpdatePodSandboxResources', () =>
+      this.#call('UpdatePodSandboxResources', {
+        pod_sandbox_id: this.#sandboxId,
+        resources: { cpu_shares: 1024n },
+      }),
+    );
+    await this.#insist('ReopenContainerLog', () =>
+      this.#call('ReopenContainerLog', { container_id: this.#containerId }),
+    );
   }
 
   async stopContainer(timeoutSeconds: bigint): Promise<void> {

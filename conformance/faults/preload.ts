@@ -16,6 +16,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
+import { watchEffects } from './effects.ts';
 
 interface Fault {
   readonly name: StepName;
@@ -97,6 +98,10 @@ function hang(key: string): Promise<void> {
   });
 }
 
+/** BERTH_EFFECTS_FILE: see effects.ts. */
+const effectsFile = process.env.BERTH_EFFECTS_FILE ?? '';
+const effects = effectsFile === '' ? undefined : watchEffects(effectsFile);
+
 /** On SIGUSR2 all garbage goes, so that a test can tell memory in use from memory not yet collected. */
 process.on('SIGUSR2', () => {
   setFlagsFromString('--expose-gc');
@@ -105,8 +110,9 @@ process.on('SIGUSR2', () => {
   collect({ type: 'major', flavor: 'last-resort' });
 });
 
-if (faults.length > 0 || file !== '')
+if (faults.length > 0 || file !== '' || effects)
   observeSteps({
     before: (name) => fire(name, 'before'),
     after: (name, _durationMs, error) => (error === undefined ? fire(name, 'after') : undefined),
+    ...(effects && { within: effects.within }),
   });

@@ -10,6 +10,7 @@
  * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
+import { takeAccount } from './account.ts';
 import { FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
@@ -164,6 +165,7 @@ async function main(): Promise<boolean> {
     await bed.call('ImageFsInfo', {});
     await bed.stop();
     const left = await bed.audit();
+    const account = await takeAccount(network);
     const failed = outcomes.filter((outcome) => outcome.problem !== '');
     const starts = bed.startsMs.toSorted((a, b) => a - b);
     const median = starts[Math.floor(starts.length / 2)] ?? 0;
@@ -172,7 +174,10 @@ async function main(): Promise<boolean> {
     );
     console.log(`the witness wrote ${count} numbers${problem === '' ? ', none missing' : `: ${problem}`}`);
     if (left.length > 0) console.log(`left when the daemon had ended: ${describeFindings(left)}`);
-    const isGood = failed.length === 0 && problem === '' && left.length === 0;
+    for (const text of account.problems) console.log(`  ${text}`);
+    console.log(`fault points: ${account.faultPoints}\nsteps with effects: ${account.stepsWithEffects}`);
+    const isGood =
+      failed.length === 0 && problem === '' && left.length === 0 && account.problems.length === 0;
     console.log(
       isGood
         ? `sweep: PASSED, ${outcomes.length} faults, nothing leaked, nothing lost`

@@ -1,0 +1,75 @@
+/**
+ * The account of effects: lives of pods and an image under observation. Every change of the machine must happen within a
+ * named step, and every named step must change something: then there is a fault point for each effect, and no other.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stepNames } from '#base/step.ts';
+import { type BedNetwork, FaultBed, imageName } from './bed.ts';
+import type { SeenEffects } from './effects.ts';
+import { liveObserved } from './lives.ts';
+
+/** Effects that no operation on a pod or an image has, each by a place that it is called from, and why it is none. */
+const excused: readonly { readonly place: string; readonly why: string }[] = [
+  {
+    place: 'LayerProcesses.warm',
+    why: 'the process that unpacks layers is a part of the daemon and ends with it',
+  },
+  {
+    place: '.markSynced',
+    why: 'says afterwards what has reached the disk; unsaid, it is pulled again after a power cut',
+  },
+  {
+    place: 'host/cgroup-migration.ts',
+    why: 'writes what is there already, so that the kernel is ready for the next change',
+  },
+];
+
+export interface Account {
+  /** Names of steps, at each of which faults are made. */
+  readonly faultPoints: number;
+  /** Steps that were seen to change the machine, with and without a name. */
+  readonly stepsWithEffects: number;
+  /** What is wrong: effects without a named step, names without an effect. */
+  readonly problems: readonly string[];
+}
+
+/** Observes a daemon of its own. */
+export async function takeAccount(network: BedNetwork): Promise<Account> {
+  const { steps, outside } = await observe(network);
+  const unnamed = outside.filter(
+    ({ places }) => !excused.some(({ place }) => places.some((text) => text.includes(place))),
+  );
+  const idle = stepNames.filter((name) => steps[name] === undefined);
+  return {
+    faultPoints: stepNames.length,
+    stepsWithEffects: Object.keys(steps).length + unnamed.length,
+    problems: [
+      ...unnamed.map(({ call, places }) => `${call} in no named step, by ${places.join(', of ')}`),
+      ...idle.map((name) => `${name} was not seen to change anything`),
+    ],
+  };
+}
+
+async function observe(network: BedNetwork): Promise<SeenEffects> {
+  const bed = await FaultBed.prepare(network);
+  try {
+    bed.watchesEffects = true;
+    await bed.start();
+    await bed.call('PullImage', { image: { image: imageName } });
+    await noteEffects(bed);
+    await liveObserved(bed);
+    return await noteEffects(bed);
+  } finally {
+    await bed.close();
+  }
+}
+
+/** Has the daemon write what it has done since the account was begun, which the first call does. */
+async function noteEffects(bed: FaultBed): Promise<SeenEffects> {
+  process.kill(bed.pid, 'SIGPWR');
+  while (!existsSync(bed.effectsFile)) await delay(5);
+  const seen = JSON.parse(readFileSync(bed.effectsFile, 'utf8')) as SeenEffects;
+  rmSync(bed.effectsFile);
+  return seen;
+}
