@@ -216,10 +216,12 @@ export class ContainerCreator {
   ): Promise<Created> {
     const { paths, snapshotter } = this.#options;
     const { id } = record;
-    const { image, checkpoint } = origin;
+    const { image, checkpoint, isRevived } = origin;
     undo.add('remove the bundle', () => rmSync(paths.bundle(id), { recursive: true, force: true }));
-    mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 });
-    undo.add('remove the snapshot', () => snapshotter.remove(id));
+    await step('create-container/make-bundle', () =>
+      mkdirSync(paths.rootfs(id), { recursive: true, mode: 0o711 }),
+    );
+    if (!isRevived) undo.add('remove the snapshot', () => snapshotter.remove(id));
     const snapshot = await step('create-container/prepare-snapshot', () =>
       snapshotter.prepare(id, image.chainId),
     );

@@ -382,7 +382,9 @@ export class CrunContainers implements ContainerManager {
       if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `container ${id} is being removed`);
       const wanted = { resources, oci: toOciResources(resources, this.#options.host) };
       if (record.state !== 'created' && record.state !== 'running') {
-        this.#containers.update(id, { resources: mergeResources(record.resources, resources) });
+        await step('update-container/record', () =>
+          this.#containers.update(id, { resources: mergeResources(record.resources, resources) }),
+        );
         return;
       }
       const { hooks } = this.#options;
@@ -405,9 +407,13 @@ export class CrunContainers implements ContainerManager {
           'FailedPrecondition',
           `container ${id} is ${state}; its limits cannot be changed`,
         );
-      await this.#options.handlers.get(handler).update(id, limits.oci, signal);
+      await step('update-container/oci-update', () =>
+        this.#options.handlers.get(handler).update(id, limits.oci, signal),
+      );
       const { resources } = this.#containers.getExact(id);
-      this.#containers.update(id, { resources: mergeResources(resources, limits.resources) });
+      await step('update-container/record', () =>
+        this.#containers.update(id, { resources: mergeResources(resources, limits.resources) }),
+      );
     });
   }
 
@@ -426,7 +432,9 @@ export class CrunContainers implements ContainerManager {
     await this.#lock.run(`log ${record.id}`, async () => {
       throwIfAborted(signal, `reopening the log of container ${record.id}`);
       const bundle = this.#options.paths.bundle(record.id);
-      await reopenLog({ bundle, logPath, monitor, timeoutMs: reopenTimeoutMs }, signal);
+      await step('reopen-log/reopen', () =>
+        reopenLog({ bundle, logPath, monitor, timeoutMs: reopenTimeoutMs }, signal),
+      );
     });
   }
 

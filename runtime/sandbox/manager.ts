@@ -349,13 +349,15 @@ export class PinnedSandboxes implements SandboxManager {
     await hooks.during(async () => {
       await hooks.updateSandbox(this.#sandboxes.getExact(id), overhead, resources);
       const { config } = this.#sandboxes.getExact(id);
-      const updated = this.#sandboxes.update(id, {
-        config: {
-          ...config,
-          overhead: overhead ?? config.overhead,
-          resources: resources ?? config.resources,
-        },
-      });
+      const updated = await step('update-sandbox/record', () =>
+        this.#sandboxes.update(id, {
+          config: {
+            ...config,
+            overhead: overhead ?? config.overhead,
+            resources: resources ?? config.resources,
+          },
+        }),
+      );
       await hooks.sandboxUpdated(updated);
     });
   }
