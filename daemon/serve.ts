@@ -23,6 +23,7 @@ import { createLog } from './log.ts';
 import { callMetrics, type DaemonEvents, nodeMetrics, spanMetrics } from './node-metrics.ts';
 import { settleMemoryLater } from './settle-memory.ts';
 import { SlowSpans } from './slow-spans.ts';
+import type { Tracing } from './tracing/open.ts';
 import { version } from './version.ts';
 import { buildServices, type Services } from './wiring.ts';
 
@@ -48,7 +49,8 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   });
   const slow = new SlowSpans();
   const happened = nodeMetrics(metrics, services.insight);
-  watchSpans(spanMetrics(metrics, slow));
+  const tracing = await startTracing(config, happened, log);
+  watchSpans(spanMetrics(metrics, slow), ...(tracing ? [tracing.watcher] : []));
   const { socket, socketMode, socketGroup } = config.server;
   await server.listen({ path: socket, mode: socketMode, group: socketGroup });
   const metricsServer = await startMetrics(config, metrics, readiness, log);
@@ -58,6 +60,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
     await server.drain(config.daemon.shutdownGraceMs);
     await metricsServer?.close();
     await services.close();
+    await tracing?.close();
     releaseLocks();
   });
   const recoveringMs = performance.now();
@@ -97,6 +100,13 @@ function endOnSurprise(log: Log): void {
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
+}
+
+async function startTracing(config: Config, happened: DaemonEvents, log: Log): Promise<Tracing | undefined> {
+  const { endpoint, samplingRatio } = config.tracing;
+  if (endpoint === '') return undefined;
+  const { openTracing } = await import('./tracing/open.ts');
+  return openTracing({ endpoint, samplingRatio, log, onOutcome: happened.traced });
 }
 
 async function startMetrics(config: Config, metrics: Metrics, readiness: Readiness, log: Log) {

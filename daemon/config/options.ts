@@ -7,12 +7,14 @@ import type { ValueType } from './value-type.ts';
 import {
   boolean,
   fileMode,
+  httpUrl,
   integer,
   ipAddress,
   list,
   listenAddress,
   oneOf,
   path,
+  ratio,
   subnet,
   text,
 } from './value-type.ts';
@@ -94,6 +96,18 @@ export const options = {
       'Where /metrics (Prometheus) and /healthz are served over HTTP. Empty: nowhere.',
     ),
   },
+  tracing: {
+    endpoint: option(
+      httpUrl,
+      '',
+      'Where spans of calls, steps, CNI plugins and the OCI runtime are sent: an OpenTelemetry collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. Without a path, `/v1/traces` is added. Empty: nothing is traced, at no cost.',
+    ),
+    sampling_ratio: option(
+      ratio,
+      0.01,
+      'The share of calls that is traced when the caller does not say. A kubelet with tracing says it for each call, and is followed.',
+    ),
+  },
   runtime: {
     default_handler: option(
       text,
@@ -123,8 +137,8 @@ export const options = {
     ),
     apparmor_profile: option(
       text,
-      '',
-      'The AppArmor profile that "runtime default" stands for. Empty: none is applied.',
+      'berth-default',
+      'The AppArmor profile that "runtime default" stands for, where the kernel has AppArmor on. `berth-default` is loaded at the start, by apparmor_parser; another one is yours to load. Empty: none is applied.',
     ),
     seccomp_profile: option(
       path({ optional: true }),

@@ -46,6 +46,32 @@ export function integer(min: number, max: number): ValueType<number> {
   };
 }
 
+/** A number from 0 to 1. */
+export const ratio: ValueType<number> = {
+  title: 'number, 0 to 1',
+  parse: (value) =>
+    typeof value === 'number' && value >= 0 && value <= 1
+      ? value
+      : fail(`a number from 0 to 1, not ${shown(value)}`),
+  fromFlag: (flag) => (/^\d*\.?\d+$/.test(flag) ? Number(flag) : flag),
+};
+
+/** A URL of HTTP without user name and password; '' stands for off. */
+export const httpUrl: ValueType<string> = {
+  title: 'http:// or https:// URL, or "" for off',
+  parse: (value) => {
+    if (typeof value !== 'string') fail(`a string, not ${shown(value)}`);
+    if (value === '') return value;
+    if (!URL.canParse(value) || !/^https?:\/\//.test(value)) {
+      fail(`a URL such as "http://127.0.0.1:4318", not ${shown(value)}`);
+    }
+    const { username, password } = new URL(value);
+    if (username !== '' || password !== '') fail('a URL without user name and password');
+    return value;
+  },
+  fromFlag: asText,
+};
+
 /** One of a few words. */
 export function oneOf<const Words extends readonly string[]>(words: Words): ValueType<Words[number]> {
   const quoted = words.map((word) => JSON.stringify(word)).join(', ');

@@ -1,0 +1,81 @@
+/**
+ * Makes spans of base/span.ts into traces. Which span is inside which follows from the asynchronous context; it is opened by
+ * a call that is sampled, so a call that is not costs one look at its header.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomBytes } from 'node:crypto';
+import { isRuntimeError, messageOf } from '#base/errors.ts';
+import type { Span, SpanWatcher } from '#base/span.ts';
+import { nowNs } from '#host/clock.ts';
+import type { EndedSpan } from './otlp.ts';
+import { parseTraceparent } from './traceparent.ts';
+
+interface Place {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
+export interface TracerOptions {
+  /** The share of calls without a parent that is traced, 0 to 1. What the caller decided is followed. */
+  readonly samplingRatio: number;
+  readonly onEnd: (span: EndedSpan) => void;
+  /** 0 to 1, in tests. */
+  readonly random?: () => number;
+}
+
+const newId = (bytes: number): string => randomBytes(bytes).toString('hex');
+
+function nameOf({ kind, name, attributes }: Span): string {
+  if (kind === 'cni') return `CNI ${name} ${attributes.plugin}`;
+  return kind === 'oci-runtime' ? `${attributes.handler} ${name}` : name;
+}
+
+function attributesOf({ kind, name, attributes }: Span): Readonly<Record<string, string | number>> {
+  if (kind !== 'rpc') return attributes;
+  const { traceparent: _taken, ...own } = attributes;
+  return { 'rpc.system': 'grpc', 'rpc.method': name, ...own };
+}
+
+/** What watches spans for traces. */
+export function tracingWatcher({ samplingRatio, onEnd, random = Math.random }: TracerOptions): SpanWatcher {
+  const places = new AsyncLocalStorage<Place>();
+
+  /** Where a span goes: undefined for one that is not traced. */
+  const placeOf = (span: Span): { traceId: string; parentSpanId: string } | undefined => {
+    if (span.kind !== 'rpc') {
+      const around = places.getStore();
+      return around && { traceId: around.traceId, parentSpanId: around.spanId };
+    }
+    const { traceparent } = span.attributes;
+    const remote = typeof traceparent === 'string' ? parseTraceparent(traceparent) : undefined;
+    if (!(remote ? remote.isSampled : random() < samplingRatio)) return undefined;
+    return { traceId: remote?.traceId ?? newId(16), parentSpanId: remote?.spanId ?? '' };
+  };
+
+  return async (span, work) => {
+    const place = placeOf(span);
+    if (!place) return work();
+    const spanId = newId(8);
+    const startNs = nowNs();
+    const startedMs = performance.now();
+    const end = (error: string | undefined, more: Record<string, string> = {}): void =>
+      onEnd({
+        ...place,
+        spanId,
+        name: nameOf(span),
+        kind: span.kind === 'rpc' ? 'server' : 'internal',
+        startNs,
+        endNs: startNs + BigInt(Math.round((performance.now() - startedMs) * 1e6)),
+        attributes: { ...attributesOf(span), ...more },
+        error,
+      });
+    try {
+      const result = await places.run({ traceId: place.traceId, spanId }, work);
+      end(undefined);
+      return result;
+    } catch (error) {
+      end(messageOf(error), isRuntimeError(error) ? { 'error.type': error.kind } : {});
+      throw error;
+    }
+  };
+}
