@@ -1,4 +1,5 @@
 /** Containers as users name them: finding, listing, with what the daemon knows of each. */
+import { isManagedPod } from '#base/managed-pod.ts';
 import {
   type Container,
   ContainerState,
@@ -7,11 +8,11 @@ import {
 } from '#proto/generated/cri.ts';
 import { CommandError } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
-import { containerName, managedByCli, managedByLabel } from './names.ts';
+import { containerName } from './names.ts';
 
-/** Whether `berth run` made it. */
+/** Whether an operator's tool such as `berth run` made it, and no kubelet. */
 export function isManaged(labels: Readonly<Record<string, string>>): boolean {
-  return labels[managedByLabel] === managedByCli;
+  return isManagedPod(labels);
 }
 
 /** All containers, newest first. Throws CallError. */

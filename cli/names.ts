@@ -2,12 +2,11 @@
  * How users name containers. One that `berth` made has a name of its own; one of a pod that somebody else made is called
  * `POD/CONTAINER`. An id, or the beginning of one, always does.
  */
+import { nameLabel } from '#base/managed-pod.ts';
 import type { Container } from '#proto/generated/cri.ts';
 
-/** Labels of what `berth` makes. The first says to the daemon that no kubelet knows the pod. */
-export const managedByLabel = 'dev.berth/managed-by';
+/** The value of `managedByLabel` of what `berth run` and `berth create` make. */
 export const managedByCli = 'berth-cli';
-export const nameLabel = 'dev.berth/name';
 
 /** The namespace of pods that `berth` makes. */
 export const cliNamespace = 'berth';

@@ -4,6 +4,13 @@
  */
 import { posix, resolve } from 'node:path';
 import {
+  managedByLabel,
+  nameLabel,
+  networkAnnotation,
+  onExitLabel,
+  pidsLimitAnnotation,
+} from '#base/managed-pod.ts';
+import {
   type ContainerConfigInit,
   type DeviceInit,
   type LinuxContainerResourcesInit,
@@ -19,14 +26,10 @@ import {
 } from '#proto/generated/cri.ts';
 import { UsageError } from './command.ts';
 import type { FlagValues } from './flag-values.ts';
-import { cliNamespace, managedByCli, managedByLabel, nameLabel } from './names.ts';
+import { cliNamespace, managedByCli } from './names.ts';
 
-/** What happens to the pod when its container has ended; the daemon does it (`runtime/operator/contract.ts`). */
-export const onExitLabel = 'dev.berth/on-exit';
 /** Told by `ps` and `port`: the CRI keeps port mappings to itself. */
 export const portsAnnotation = 'dev.berth/ports';
-export const networkAnnotation = 'dev.berth/network';
-export const pidsLimitAnnotation = 'dev.berth/pids-limit';
 
 /** What a kubelet hides of the node by default; docker does the same. */
 const maskedPaths = [

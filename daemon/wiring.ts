@@ -37,6 +37,7 @@ import { Nri } from '#runtime/nri/service.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
+import { ManagedPods } from '#runtime/operator/managed-pods.ts';
 import { NodeOperations } from '#runtime/operator/operations.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
 import { currentBootId, recover } from '#runtime/recover.ts';
@@ -382,6 +383,8 @@ export async function buildServices(
     log,
   });
   announcer.subscribe(stats.onEvent);
+  const managedPods = new ManagedPods({ sandboxRecords, sandboxes, log });
+  announcer.subscribe(managedPods.onEvent);
   const { address, port, idleTimeoutMs } = config.streaming;
   const tls = readStreamingTls(config.streaming);
   const streaming = new StreamingServer({
@@ -412,7 +415,7 @@ export async function buildServices(
     },
     containers,
     streaming,
-    operations: new NodeOperations({ containers }),
+    operations: new NodeOperations({ containers, sandboxes, sandboxRecords, paths }),
   };
 
   const insight: NodeInsight = {
@@ -475,6 +478,7 @@ export async function buildServices(
       cdi.watch();
       ociHooks.watch();
       await nri?.start();
+      managedPods.start();
       reserveLogRoom(database, databasePath);
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
     },
@@ -483,6 +487,7 @@ export async function buildServices(
       reloadStreamingTls(streaming, config.streaming, changed.streaming, log);
     },
     close: async () => {
+      managedPods.close();
       await nri?.close();
       stats.stop();
       cdi.unwatch();

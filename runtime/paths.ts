@@ -1,5 +1,5 @@
 /** Where everything of a sandbox and a container stands, derived from its id alone, so that clean-up needs no record. */
-import { join } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 
 export interface RuntimeRoots {
   /** Survives a reboot (/var/lib/berth). */
@@ -68,6 +68,11 @@ export class RuntimePaths {
   /** Where a checkpoint of a container is gathered before it is one file. */
   capture(containerId: string): string {
     return join(this.roots.root, 'captures', containerId);
+  }
+
+  /** Whether a log folder is one that goes with its pod: directly below `logs`. */
+  isOwnLogFolder(logDirectory: string): boolean {
+    return logDirectory !== '' && dirname(normalize(logDirectory)) === normalize(this.logs);
   }
 
   exitFile(containerId: string): string {

@@ -3,7 +3,7 @@
  * What was half made is undone; what ran on is taken up; what ended meanwhile is recorded so; what no record names is removed.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -68,14 +68,21 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { containers, sandboxes, log } = options;
   makeFolders(options.paths);
   const halfMade = new Set<string>([
-    ...containers.list().flatMap(({ id, state }) => (state === 'creating' ? [id] : [])),
-    ...sandboxes.list().flatMap(({ id, state }) => (state === 'initializing' ? [id] : [])),
+    ...containers
+      .list()
+      .flatMap(({ id, state, isReviving }) => (state === 'creating' || isReviving ? [id] : [])),
+    ...sandboxes
+      .list()
+      .flatMap(({ id, state, isReviving }) => (state === 'initializing' || isReviving ? [id] : [])),
   ]);
   if (halfMade.size > 0) await endStrays({ ...options.strays, log }, halfMade);
   await endExecs(options);
-  // Checkpoints that nobody gathers any more.
-  await removeVolumes(join(options.paths.roots.root, 'captures'));
-  const work = recoverAll(options).then(() => sweep(options));
+  const captures = join(options.paths.roots.root, 'captures');
+  const abandoned = list(captures, /./).map((name) => join(captures, name));
+  const work = recoverAll(options)
+    .then(() => sweep(options))
+    // Checkpoints that nobody gathers any more; CRIU was waited for.
+    .then(() => Promise.all(abandoned.map(removeVolumes)));
   const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
   if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
   const settled = work.then(() => payDebts(options)).then(() => collectNetworkGarbage(options));
@@ -156,6 +163,12 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     await remove('volumes', id, () => removeVolumes(paths.volumes(id)));
   for (const id of unknown(join(root, 'restores')))
     await remove('a checkpoint to restore', id, () => removeVolumes(paths.restore(id)));
+  const logFolders = new Set(sandboxes.list().map(({ config }) => normalize(config.logDirectory)));
+  for (const name of list(paths.logs, /./)) {
+    const folder = join(paths.logs, name);
+    if (!logFolders.has(folder))
+      await remove('logs', name, () => rmSync(folder, { recursive: true, force: true }));
+  }
   for (const id of unknown(paths.exits)) rmSync(paths.exitFile(id), { force: true });
   for (const id of unknown(paths.sockets)) rmSync(join(paths.sockets, id), { force: true });
   for (const name of list(paths.namespaces, /^[0-9a-f]{64}\.(ipc|uts|user)$/)) {

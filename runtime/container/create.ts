@@ -87,6 +87,8 @@ interface Origin {
   /** The request, completed from the checkpoint where there is one. */
   readonly config: ContainerConfig;
   readonly checkpoint: OpenCheckpoint | undefined;
+  /** The writable layer and the volumes are there already, and stay if this fails. */
+  readonly isRevived?: boolean;
 }
 
 export class ContainerCreator {
@@ -130,6 +132,47 @@ export class ContainerCreator {
           reason: 'CreateFailed',
           message: `${messageOf(error)}; left behind: ${failures.map((failure) => failure.name).join(', ')}`,
         });
+      throw error;
+    }
+  }
+
+  /**
+   * Builds an exited container again around its writable layer and volumes, with what its record has of the request and of
+   * limits. On failure everything but those is undone, and the record is as it was. What the first life left in the OCI
+   * runtime and the mount table must be gone. Throws NotFound (image), FailedPrecondition (writable layer), and as `create`.
+   */
+  async revive(record: ContainerRecord, sandbox: SandboxRecord, signal: AbortSignal): Promise<Created> {
+    const { containers, images, migrations, snapshotter } = this.#options;
+    const { id, config } = record;
+    migrations.expect();
+    const handler = this.#options.handlers.get(sandbox.runtimeHandler);
+    const image = images.find(record.imageId);
+    if (!image)
+      throw new RuntimeError(
+        'NotFound',
+        `image ${record.imageName}, which container ${id} was made of, is not here any more; pull it first`,
+      );
+    if (!snapshotter.find(id))
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `the writable layer of container ${id} is gone; remove it`,
+      );
+    const undo = new UndoList(this.#options.log.child({ containerId: id, sandboxId: sandbox.id }));
+    undo.add('note that it has exited', () => {
+      containers.put({ ...record, isReviving: false });
+    });
+    const origin: Origin = {
+      image,
+      config: { ...config, resources: record.resources ?? config.resources },
+      checkpoint: undefined,
+      isRevived: true,
+    };
+    try {
+      await step('create-container/record', () => containers.put({ ...record, isReviving: true }));
+      return await this.#build(freshRecord(record, handler.name), sandbox, origin, handler, undo, signal);
+    } catch (error) {
+      // What cannot be undone now is undone by a removal, or by the next start of the daemon.
+      await undo.run();
       throw error;
     }
   }
@@ -235,7 +278,7 @@ export class ContainerCreator {
     const user = await step('create-container/prepare-root', () =>
       this.#prepareRoot(record, origin, sandbox),
     );
-    undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
+    if (!isRevived) undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
     const mounts = await step('create-container/make-volumes', () =>
       this.#resolveMounts(record, sandbox, image, signal),
     );
@@ -539,6 +582,23 @@ async function fillUpper(
       'a checkpoint can only be restored on overlayfs (images.snapshotter)',
     );
   return checkpoint.fill(upperDir, signal);
+}
+
+/** The record of an exited container as it was before its first life. */
+function freshRecord(record: ContainerRecord, handler: string): ContainerRecord {
+  return {
+    ...record,
+    startedAtNs: 0n,
+    finishedAtNs: 0n,
+    exitCode: 0,
+    reason: '',
+    message: '',
+    process: undefined,
+    monitor: undefined,
+    handler,
+    cgroupsPath: '',
+    isReviving: false,
+  };
 }
 
 function logPathOf(sandbox: SandboxRecord, config: ContainerConfig): string {

@@ -4,7 +4,7 @@
  * Longer than most files: it is the contract's calls, one after the other, and what they share is already elsewhere.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
@@ -190,6 +190,37 @@ export class CrunContainers implements ContainerManager {
     return id;
   }
 
+  /**
+   * Makes an exited container created again, in its sandbox, which is ready and whose lock the caller holds. Nothing happens
+   * to one that is created. Throws NotFound, FailedPrecondition, and what creating throws; then it is exited as before.
+   */
+  async revive(id: ContainerId, signal: AbortSignal): Promise<void> {
+    const { hooks, exits, paths, sandboxes, announcer } = this.#options;
+    await this.#lock.run(`remove ${id}`, async () => {
+      const record = this.#containers.getExact(id);
+      if (record.state === 'created' && !record.isRemoving) return;
+      if (record.state !== 'exited' || record.isRemoving)
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} is ${record.isRemoving ? 'being removed' : record.state}; only an exited one can be revived`,
+        );
+      await this.#exits.whenSettled(id);
+      await this.#clearRuntime(id, record.handler, this.#exits.isReleased(id));
+      this.#exits.forget(id);
+      rmSync(join(paths.sockets, id), { force: true });
+      exits.remove(id);
+      removeBundle(paths.bundle(id), paths.rootfs(id));
+      // A plugin knows no second life: for it, this is another container.
+      await hooks.during(() => hooks.removeContainer(record));
+      const sandbox = sandboxes.getExact(record.sandboxId);
+      const { monitorExited } = await this.#creator.revive(record, sandbox, signal);
+      if (monitorExited) this.#exits.watchMonitor(id, monitorExited);
+      announcer.announce('created', id, record.sandboxId);
+      const early = exits.find(id);
+      if (early) this.#exits.onExitFile(early);
+    });
+  }
+
   /** Settles when no container of the sandbox is being created. New ones are refused once the sandbox is not ready. */
   async awaitCreations(sandboxId: SandboxId): Promise<void> {
     await Promise.allSettled(this.#creating.get(sandboxId) ?? []);
@@ -333,6 +364,9 @@ export class CrunContainers implements ContainerManager {
     await this.kill(id, signal);
     await this.#exits.whenSettled(id);
     await this.#lock.run(`remove ${id}`, async () => {
+      // It may have been revived meanwhile.
+      await this.kill(id, signal);
+      await this.#exits.whenSettled(id);
       const record = this.#containers.findExact(id);
       if (!record) return;
       if (!record.isRemoving)
@@ -356,13 +390,7 @@ export class CrunContainers implements ContainerManager {
    */
   async dismantle(id: ContainerId, handler: string, isReleased = false): Promise<void> {
     const { paths, exits, snapshotter } = this.#options;
-    if (!isReleased && (existsSync(paths.bundle(id)) || this.#options.handlers.owner(id, handler).holds(id)))
-      await step('remove-container/delete-from-runtime', async () => {
-        await this.#options.handlers.owner(id, handler).remove(id);
-        await awaitMonitorEnd(paths.bundle(id));
-        await this.#clearCgroup(id);
-        await unmountAllAside(paths.rootfs(id));
-      });
+    await this.#clearRuntime(id, handler, isReleased);
     await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
     await step('remove-container/remove-volumes', async () => {
       await removeVolumes(paths.volumes(id));
@@ -372,6 +400,19 @@ export class CrunContainers implements ContainerManager {
       rmSync(paths.bundle(id), { recursive: true, force: true });
       rmSync(join(paths.sockets, id), { force: true });
       exits.remove(id);
+    });
+  }
+
+  /** Has the OCI runtime forget a container, its monitor end, its cgroup and its mounts go. Idempotent. */
+  async #clearRuntime(id: ContainerId, handler: string, isReleased: boolean): Promise<void> {
+    const { paths } = this.#options;
+    const runtime = this.#options.handlers.owner(id, handler);
+    if (isReleased || (!existsSync(paths.bundle(id)) && !runtime.holds(id))) return;
+    await step('remove-container/delete-from-runtime', async () => {
+      await runtime.remove(id);
+      await awaitMonitorEnd(paths.bundle(id));
+      await this.#clearCgroup(id);
+      await unmountAllAside(paths.rootfs(id));
     });
   }
 
@@ -537,6 +578,11 @@ export class CrunContainers implements ContainerManager {
       return;
     }
     if (state === 'exited') {
+      if (record.isReviving) {
+        await this.#clearRuntime(id, record.handler, false);
+        this.#options.exits.remove(id);
+        this.#containers.update(id, { isReviving: false });
+      }
       this.#exits.recoverExited(record);
       return;
     }
@@ -584,6 +630,12 @@ export class CrunContainers implements ContainerManager {
     this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
     this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
   }
+}
+
+/** Removes a bundle whose root must not be mounted any more: rmdir fails if it is. */
+function removeBundle(bundle: string, rootfs: string): void {
+  if (existsSync(rootfs)) rmdirSync(rootfs);
+  rmSync(bundle, { recursive: true, force: true });
 }
 
 /** Whether something failed, in words that depend on where it was, only because the container ended under it. */

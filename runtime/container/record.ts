@@ -4,6 +4,7 @@
  *
  *   creating --(OCI create done)--> created --(started)--> running --(its process ended)--> exited --(removed)--> no record
  *   created --(start failed)--> exited (code 128, StartError)      created --(its process died unstarted)--> exited
+ *   exited --(revived, in a managed pod)--> created, with the same id and writable layer
  *   unknown: what became of its process cannot be told yet; it can be stopped and removed.
  */
 
@@ -50,6 +51,8 @@ export interface ContainerRecord {
   /** Path of the cgroup as given to the OCI runtime. */
   readonly cgroupsPath: string;
   readonly isRemoving: boolean;
+  /** An exited container is being made startable again; a daemon that finds it so undoes that. */
+  readonly isReviving?: boolean;
   /** Created to go on from a checkpoint: it has no process, and the OCI runtime does not know it, until it is started. */
   readonly isRestoring?: boolean;
 }

@@ -24,8 +24,11 @@ export async function makeVolumes(
   const mounts: ResolvedMount[] = [];
   for (const [index, path] of [...new Set(wanted)].entries()) {
     const volume = join(directory, String(index));
-    mkdirSync(volume, { recursive: true, mode: 0o755 });
-    await copyUp({ rootfs, path, owner }, volume, signal);
+    // A container that is revived finds what it left.
+    if (!existsSync(volume)) {
+      mkdirSync(volume, { recursive: true, mode: 0o755 });
+      await copyUp({ rootfs, path, owner }, volume, signal);
+    }
     mounts.push({
       containerPath: path,
       hostPath: volume,

@@ -2,12 +2,10 @@
  * What an operator may ask of containers beyond the CRI. `cri/admin` calls these; `operations.ts` answers. Ids as in
  * `../contract.ts`.
  *
- * A managed pod is one that an operator's tool made and no kubelet knows: it has the label `managedByLabel`, whatever its
- * value. Its containers alone can be revived, because a kubelet takes an exited container for one that stays exited.
+ * Containers of managed pods (`#base/managed-pod.ts`) alone can be revived, because a kubelet takes an exited container for
+ * one that stays exited.
  */
 import type { ContainerRecord } from '../container/record.ts';
-
-export const managedByLabel = 'dev.berth/managed-by';
 
 /** A process of a container as the host sees it. */
 export interface ContainerProcess {

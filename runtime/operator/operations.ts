@@ -1,12 +1,20 @@
 /** The operations of `contract.ts` on this node's containers. */
 import { abortError, RuntimeError } from '#base/errors.ts';
+import { isManagedPod } from '#base/managed-pod.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { RecordStore } from '../record-store.ts';
+import type { PinnedSandboxes } from '../sandbox/manager.ts';
+import type { SandboxRecord } from '../sandbox/record.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import type { ContainerOperations, ContainerProcess } from './contract.ts';
 
 export interface NodeOperationsOptions {
   readonly containers: CrunContainers;
+  readonly sandboxes: PinnedSandboxes;
+  readonly sandboxRecords: RecordStore<SandboxRecord>;
+  readonly paths: RuntimePaths;
 }
 
 export class NodeOperations implements ContainerOperations {
@@ -44,8 +52,15 @@ export class NodeOperations implements ContainerOperations {
     containers.sendSignal(record.id, number);
   }
 
-  async revive(id: string): Promise<void> {
-    throw notYet(id);
+  async revive(idOrPrefix: string, signal: AbortSignal): Promise<void> {
+    const { containers, sandboxes, sandboxRecords } = this.#options;
+    const { id, sandboxId } = containers.get(idOrPrefix);
+    if (!isManagedPod(sandboxRecords.getExact(sandboxId).config.labels))
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${id} is in no managed pod: whoever made it makes another in its place`,
+      );
+    await sandboxes.whileReady(sandboxId, signal, () => containers.revive(id, signal));
   }
 
   listProcesses(id: string): readonly ContainerProcess[] {

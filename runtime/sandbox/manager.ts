@@ -3,10 +3,12 @@
  * Everything it has is found by its id alone, so that failure, removal and recovery clean up with the same steps.
  */
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
+import { hasNoNetwork } from '#base/managed-pod.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
@@ -134,17 +136,26 @@ export class PinnedSandboxes implements SandboxManager {
   }
 
   async #build(initial: SandboxRecord, signal: AbortSignal): Promise<SandboxId> {
-    const { id, config } = initial;
-    const { network, handlers, paths, pidInit, announcer } = this.#options;
-    const log = this.#log.child({ sandboxId: id });
-    const undo = new UndoList(log);
-    let record = initial;
+    const { id } = initial;
+    const { announcer } = this.#options;
+    const undo = new UndoList(this.#log.child({ sandboxId: id }));
     undo.add('forget the record', () => this.#sandboxes.remove(id));
+    await this.#furnish(initial, undo, signal);
+    announcer.announce('created', id, id);
+    announcer.announce('started', id, id);
+    return id;
+  }
+
+  /** Writes the record and gives the sandbox all that it has. If a step fails, everything in `undo` is undone. */
+  async #furnish(initial: SandboxRecord, undo: UndoList, signal: AbortSignal): Promise<void> {
+    const { id, config } = initial;
+    const { network, handlers, paths, pidInit } = this.#options;
+    let record = initial;
     try {
       await step('run-sandbox/record', () => this.#sandboxes.put(initial));
       undo.add('remove the namespaces', () => this.#unpin(record));
       await step('run-sandbox/pin-namespaces', () => this.#pin(record, signal));
-      if (record.netnsPath !== '') {
+      if (record.netnsPath !== '' && !hasNoNetwork(config.labels, config.annotations)) {
         undo.add('detach the network', () => network.detach(id, record.netnsPath));
         const attached = await step('run-sandbox/attach-network', () =>
           network.attach(this.#networkRequest(record), signal),
@@ -177,9 +188,49 @@ export class PinnedSandboxes implements SandboxManager {
       throw error;
     }
     undo.commit();
-    announcer.announce('created', id, id);
+  }
+
+  /**
+   * Runs `work` while a sandbox is ready and stays so, after making it ready again if it was stopped: the same id, but new
+   * namespaces and another address. Throws NotFound, FailedPrecondition, and what a step or `work` throws.
+   */
+  async whileReady<T>(idOrPrefix: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const { id } = this.get(idOrPrefix);
+    return this.#lock.run(id, async () => {
+      const record = this.#sandboxes.getExact(id);
+      if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `sandbox ${id} is being removed`);
+      if (record.state !== 'ready') await this.#revive(record, signal);
+      return work();
+    });
+  }
+
+  async #revive(stopped: SandboxRecord, signal: AbortSignal): Promise<void> {
+    const { hooks, paths, announcer } = this.#options;
+    const { id } = stopped;
+    // What a stop that failed, or a reboot, may have left.
+    await this.#stopLocked(id, signal);
+    removeSandboxFiles(paths.sandbox(id));
+    // A plugin knows no second life: for it, this is another sandbox.
+    await hooks.during(() => hooks.removeSandbox(this.#sandboxes.getExact(id)));
+    const undo = new UndoList(this.#log.child({ sandboxId: id }));
+    undo.add('note that it is stopped', () => {
+      this.#sandboxes.update(id, { isReviving: false });
+    });
+    const blank = { ...stopped, state: 'notReady', ips: [], cniResult: null, init: undefined } as const;
+    await this.#furnish({ ...blank, isReviving: true }, undo, signal);
     announcer.announce('started', id, id);
-    return id;
+    this.#log.info({ sandboxId: id }, 'sandbox is ready again');
+  }
+
+  /** Stops or removes a sandbox if all its containers have exited. Idempotent; an unknown id succeeds. */
+  async endIdle(id: SandboxId, ending: 'stop' | 'remove', signal: AbortSignal): Promise<void> {
+    await this.#lock.run(id, async () => {
+      const containers = this.#options.containers.listOf(id);
+      const isIdle = containers.length > 0 && containers.every(({ state }) => state === 'exited');
+      if (!isIdle || !this.#sandboxes.findExact(id)) return;
+      if (ending === 'stop') await this.#stopLocked(id, signal);
+      else await this.#removeLocked(id, signal);
+    });
   }
 
   /** Lets the hooks have their say and records that the sandbox is ready. */
@@ -193,7 +244,12 @@ export class PinnedSandboxes implements SandboxManager {
     );
     return hooks.during(async () => {
       await hooks.runSandbox(record);
-      return step('run-sandbox/record-ready', () => this.#sandboxes.update(record.id, { state: 'ready' }));
+      return step('run-sandbox/record-ready', () =>
+        this.#sandboxes.update(record.id, {
+          state: 'ready',
+          ...(record.isReviving ? { isReviving: false } : {}),
+        }),
+      );
     });
   }
 
@@ -316,27 +372,34 @@ export class PinnedSandboxes implements SandboxManager {
   async remove(idOrPrefix: string, signal: AbortSignal): Promise<void> {
     const found = this.#sandboxes.find(idOrPrefix);
     if (!found || found.state === 'initializing') return;
-    const { id } = found;
-    await this.#lock.run(id, async () => {
-      if (!this.#sandboxes.findExact(id)) return;
-      await step('remove-sandbox/record-removing', () => this.#sandboxes.update(id, { isRemoving: true }));
-      await this.#stopLocked(id, signal);
-      const { containers, announcer, paths, hooks } = this.#options;
-      await step('remove-sandbox/remove-containers', async () =>
-        throwFirst(
-          await Promise.allSettled(
-            containers.listOf(id).map((container) => containers.remove(container.id, signal)),
-          ),
+    await this.#lock.run(found.id, () => this.#removeLocked(found.id, signal));
+  }
+
+  async #removeLocked(id: SandboxId, signal: AbortSignal): Promise<void> {
+    const record = this.#sandboxes.findExact(id);
+    if (!record) return;
+    await step('remove-sandbox/record-removing', () => this.#sandboxes.update(id, { isRemoving: true }));
+    await this.#stopLocked(id, signal);
+    const { containers, announcer, paths, hooks } = this.#options;
+    await step('remove-sandbox/remove-containers', async () =>
+      throwFirst(
+        await Promise.allSettled(
+          containers.listOf(id).map((container) => containers.remove(container.id, signal)),
         ),
-      );
-      await step('remove-sandbox/remove-files', () => removeSandboxFiles(paths.sandbox(id)));
-      await hooks.during(async () => {
-        await hooks.removeSandbox(this.#sandboxes.getExact(id));
-        await step('remove-sandbox/forget', () => this.#sandboxes.remove(id));
-      });
-      announcer.announce('deleted', id, id);
-      this.#log.info({ sandboxId: id }, 'sandbox removed');
+      ),
+    );
+    await step('remove-sandbox/remove-files', () => {
+      removeSandboxFiles(paths.sandbox(id));
+      // A kubelet removes the logs of its pods itself; those of managed pods are the daemon's.
+      const { logDirectory } = record.config;
+      if (paths.isOwnLogFolder(logDirectory)) rmSync(logDirectory, { recursive: true, force: true });
     });
+    await hooks.during(async () => {
+      await hooks.removeSandbox(this.#sandboxes.getExact(id));
+      await step('remove-sandbox/forget', () => this.#sandboxes.remove(id));
+    });
+    announcer.announce('deleted', id, id);
+    this.#log.info({ sandboxId: id }, 'sandbox removed');
   }
 
   async updateResources(
@@ -375,6 +438,12 @@ export class PinnedSandboxes implements SandboxManager {
         this.#undoCreation(record),
       );
       return;
+    }
+    if (record.state === 'notReady' && record.isReviving) {
+      await this.#lock.run(id, async () => {
+        await this.#stopLocked(id, new AbortController().signal);
+        this.#sandboxes.update(id, { isReviving: false });
+      });
     }
     if (record.state !== 'ready') return;
     const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath, record.usernsPath].filter(

@@ -4,6 +4,7 @@
  *
  *   initializing --(all steps done)--> ready --(stopped, or its namespaces or init gone)--> notReady --(removed)--> no record
  *   initializing --(a step failed and its undo failed too)--> notReady
+ *   notReady --(revived, in a managed pod)--> ready, with the same id and another address
  *   unknown: the stored record could not be read; it can only be stopped and removed.
  */
 import type { ProcessIdentity } from '#host/proc.ts';
@@ -32,4 +33,6 @@ export interface SandboxRecord {
   readonly cniResult: unknown;
   /** Whether RemovePodSandbox has begun: no container may be created any more. */
   readonly isRemoving: boolean;
+  /** A stopped sandbox is being made ready again; a daemon that finds it so stops it. */
+  readonly isReviving?: boolean;
 }

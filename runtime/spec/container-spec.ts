@@ -2,7 +2,9 @@
  * The OCI spec (`config.json`) of a container, from the request, the image and facts that others looked up. Pure: the
  * same inputs give the same spec. Each part is decided in the file of its name; here they are only put together.
  */
+
 import { RuntimeError } from '#base/errors.ts';
+import { pidsLimitOf } from '#base/managed-pod.ts';
 import { containerAnnotations } from './annotations.ts';
 import { apparmorProfile } from './apparmor.ts';
 import { resolveCapabilities } from './capabilities.ts';
@@ -131,7 +133,8 @@ function buildLinux(
 
 function limits(input: ContainerSpecInput, devices: OciDeviceRule[]): OciResources {
   const resources = toOciResources(input.config.resources ?? noResources, input.host);
-  const pids = input.defaultPidsLimit > 0 ? { pids: { limit: input.defaultPidsLimit } } : {};
+  const limit = pidsLimitOf(input.config.annotations, input.defaultPidsLimit);
+  const pids = limit > 0 ? { pids: { limit } } : {};
   return { devices, ...resources, ...pids };
 }
 
