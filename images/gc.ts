@@ -15,6 +15,9 @@ export class Leases {
   open(): Lease {
     const mine = new Set<Digest>();
     return {
+      get isEmpty() {
+        return mine.size === 0;
+      },
       hold: (digest) => {
         if (mine.has(digest)) return;
         mine.add(digest);
@@ -37,6 +40,8 @@ export class Leases {
 }
 
 export interface Lease {
+  /** Whether it keeps nothing. */
+  readonly isEmpty: boolean;
   /** Keeps a blob or layer, whether it exists yet or not. */
   hold(digest: Digest): void;
   /** Lets go of everything. Idempotent. */

@@ -6,7 +6,7 @@ import { step } from '#base/step.ts';
 import type { ContentStore } from './content/content-store.ts';
 import type { Image, PullCredentials } from './contract.ts';
 import { chainIdsOf } from './digest.ts';
-import type { Leases } from './gc.ts';
+import type { Lease, Leases } from './gc.ts';
 import type { ImageStore } from './image-store.ts';
 import type { LayerPuller } from './layer-puller.ts';
 import { Limiter } from './limiter.ts';
@@ -52,6 +52,9 @@ export interface PullerOptions {
   readonly log: Log;
 }
 
+/** Failed pulls whose layers are kept for their next try. */
+const mostGraces = 200;
+
 interface ActivePull {
   readonly reference: string;
   readonly startedAtMs: number;
@@ -62,7 +65,7 @@ export class ImagePuller {
   readonly #options: PullerOptions;
   readonly #flights = new SingleFlight<Image>();
   readonly #active = new Map<string, ActivePull>();
-  readonly #graces = new Map<NodeJS.Timeout, () => void>();
+  readonly #graces = new Map<NodeJS.Timeout, Lease>();
   #lastId = 0;
   #receivedBytes = 0;
 
@@ -101,9 +104,9 @@ export class ImagePuller {
 
   /** Lets go of what is kept for a next try. */
   close(): void {
-    for (const [timer, release] of this.#graces) {
+    for (const [timer, lease] of this.#graces) {
       clearTimeout(timer);
-      release();
+      lease.release();
     }
     this.#graces.clear();
   }
@@ -184,7 +187,7 @@ export class ImagePuller {
       if (signal.aborted) log.info({ reference: name }, 'pull given up: nobody waits for it any more');
       // Every call that waits for it logs its failure.
       else log.debug({ reference: name, err: error }, `pulling ${name} failed: ${messageOf(error)}`);
-      this.#keepForRetry(() => lease.release());
+      this.#keepForRetry(lease);
       throw error;
     } finally {
       client?.close();
@@ -192,15 +195,24 @@ export class ImagePuller {
     }
   }
 
-  /** The kubelet tries again, after minutes at most: layers that are done by now need not be fetched twice. */
-  #keepForRetry(release: () => void): void {
-    const timer = setTimeout(() => {
-      this.#graces.delete(timer);
-      release();
-      this.#options.onReleased();
-    }, this.#options.retryGraceMs);
+  /**
+   * The kubelet tries again, after minutes at most: layers that are done by now need not be fetched twice. Only the lease is
+   * kept, not what else the pull knew, secrets least of all; and not those of any number of pulls.
+   */
+  #keepForRetry(lease: Lease): void {
+    if (lease.isEmpty) return;
+    const timer = setTimeout(() => this.#endGrace(timer), this.#options.retryGraceMs);
     timer.unref();
-    this.#graces.set(timer, release);
+    this.#graces.set(timer, lease);
+    const [oldest] = this.#graces.keys();
+    if (this.#graces.size > mostGraces) this.#endGrace(oldest!);
+  }
+
+  #endGrace(timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#graces.get(timer)?.release();
+    this.#graces.delete(timer);
+    this.#options.onReleased();
   }
 }
 

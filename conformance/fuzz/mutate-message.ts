@@ -140,7 +140,8 @@ export function mutateMessage(random: Random, bytes: Buffer, plan: MessagePlan):
   if (random.chance(0.02)) return random.bytes(random.below(256));
   const fields = structuredCopy(parse(bytes, plan));
   // One change reaches furthest into the daemon.
-  for (let count = random.chance(0.5) ? 1 : 1 + random.below(4); count > 0; count -= 1) mutateOnce(random, fields);
+  for (let count = random.chance(0.5) ? 1 : 1 + random.below(4); count > 0; count -= 1)
+    mutateOnce(random, fields);
   const changed = write(fields).subarray(0, largestBytes);
   return random.chance(0.1) ? mutateBytes(random, changed) : changed;
 }

@@ -37,6 +37,8 @@ export type Grants = Readonly<Record<string, Grant>>;
 
 const defaultLifetimeS = 60;
 const tokenLimitBytes = 1 << 20;
+/** Servers take some kilobytes of headers; tokens with long lists of rights are a few. */
+const longestToken = 64 << 10;
 
 export class Authorizer {
   readonly #transport: Transport;
@@ -126,15 +128,13 @@ export class Authorizer {
     secret: Exclude<Secret, { type: 'bearer' }> | undefined,
     signal: AbortSignal,
   ): Promise<Grant> {
-    let realm: URL;
-    try {
-      realm = new URL(parameters.realm!);
-    } catch {
+    const stated = parameters.realm!;
+    const realm = URL.canParse(stated) ? new URL(stated) : undefined;
+    if (!realm || !/^https?:$/.test(realm.protocol))
       throw new RegistryFailure(
         'mismatch',
-        `${host.name}: names ${JSON.stringify(parameters.realm)} as its token server`,
+        `${host.name}: names ${JSON.stringify(stated.slice(0, 200))} as its token server`,
       );
-    }
     const isPlain = realm.protocol === 'http:' && !isLoopback(realm.host);
     if (secret && isPlain && realm.origin !== host.origin)
       throw new RegistryFailure(
@@ -179,13 +179,11 @@ export class Authorizer {
     }
     let reply: { token?: unknown; access_token?: unknown; expires_in?: unknown; issued_at?: unknown };
     try {
-      reply = JSON.parse(body) as typeof reply;
+      reply = Object(JSON.parse(body)) as typeof reply;
     } catch {
       throw new RegistryFailure('mismatch', `${realmHost}: its token is not JSON`);
     }
-    const token = [reply.token, reply.access_token].find(
-      (value) => typeof value === 'string' && value !== '',
-    );
+    const token = [reply.token, reply.access_token].find(isUsableToken);
     if (token === undefined)
       throw new RegistryFailure('mismatch', `${realmHost}: its answer holds no usable token`);
     const lifetimeS =
@@ -196,10 +194,15 @@ export class Authorizer {
     // Clocks that differ by more than the token's life would make every token stale at once: then ours counts.
     const expiresAtMs = startMs + lifetimeS * 900;
     return {
-      header: `Bearer ${token as string}`,
+      header: `Bearer ${token}`,
       expiresAtMs: expiresAtMs > this.#now() ? expiresAtMs : this.#now() + lifetimeS * 900,
     };
   }
+}
+
+/** Whether a header can carry it (RFC 6750, b64token, and what else some servers use), and a registry would take it. */
+function isUsableToken(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x20-\x7e]+$/.test(value) && value.length <= longestToken;
 }
 
 function basicHeader(username: string, password: string): string {

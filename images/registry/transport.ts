@@ -194,7 +194,9 @@ export class Transport {
       // A form holds secrets: where it is sent on to is not followed.
       if (!isRedirect || request.method === 'POST') return response;
       response.discard();
-      const next = new URL(location, url);
+      if (!URL.canParse(location, url.href))
+        throw new RegistryFailure('mismatch', `${url.host}: its redirect is to what is no URL`);
+      const next = new URL(location, url.href);
       if (
         !/^https?:$/.test(next.protocol) ||
         (url.protocol === 'https:' && next.protocol === 'http:' && !isLoopback(next.host))
@@ -224,7 +226,12 @@ export class Transport {
         agent: this.#agent(url, endpoint),
         headers: { 'User-Agent': userAgent, ...request.headers },
       });
-      const give = (failure: RegistryFailure) => outgoing.destroy(failure);
+      // Once an answer is being read, Node tells its reader of any end as "aborted": why is kept here.
+      let reason: RegistryFailure | undefined;
+      const give = (failure: RegistryFailure) => {
+        reason ??= failure;
+        outgoing.destroy(failure);
+      };
       const seconds = limits.windowMs / 1000;
       const watch = new RateWatch(limits, () =>
         give(
@@ -251,7 +258,7 @@ export class Transport {
       const failed = (error: unknown) =>
         signal.aborted
           ? abortError(signal, `asking ${url.host}`)
-          : connectionFailure(url.host, error, hadAnswer);
+          : (reason ?? connectionFailure(url.host, error, hadAnswer));
       outgoing.on('error', (error) => reject(failed(error)));
       outgoing.on('close', () => {
         clearTimeout(dial);
