@@ -9,6 +9,7 @@ import type {
   handleServerStreamingCall,
   handleUnaryCall,
 } from '@grpc/grpc-js';
+import { asDiskFull } from '#base/disk-full.ts';
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
@@ -191,7 +192,7 @@ async function run(
     reply = result.reply;
     return result.bytes;
   } catch (caught) {
-    error = caught ?? new Error('a handler threw undefined');
+    error = asDiskFull(caught ?? new Error('a handler threw undefined'), rpc);
     throw grpcStatusOf(error);
   } finally {
     calls.delete(cancel);

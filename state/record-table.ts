@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { asDiskFull } from '#base/disk-full.ts';
 import { messageOf } from '#base/errors.ts';
 
 let failures = 0;
@@ -79,6 +80,7 @@ export class RecordTable<R extends { readonly id: string }> {
   readonly #remove: StatementSync;
   readonly #all: StatementSync;
   readonly #isValid: (record: R) => boolean;
+  readonly #place: string;
 
   /** `table` is a name of ours, never of a client. `isValid` checks the shape of what was read. */
   constructor(database: DatabaseSync, table: string, isValid: (record: R) => boolean) {
@@ -91,15 +93,25 @@ export class RecordTable<R extends { readonly id: string }> {
     this.#remove = database.prepare(`DELETE FROM ${table} WHERE id = ?`);
     this.#all = database.prepare(`SELECT id, format, record FROM ${table}`);
     this.#isValid = isValid;
+    this.#place = `${table} in ${database.location() ?? 'memory'}`;
   }
 
+  /** Throws ResourceExhausted where the disk is full; nothing has changed then. */
   put(record: R): void {
-    counted(() => this.#upsert.run(record.id, toJson(record)));
+    this.#write(record.id, () => this.#upsert.run(record.id, toJson(record)));
   }
 
-  /** Idempotent. */
+  /** Idempotent. Throws as `put`. */
   remove(id: string): void {
-    counted(() => this.#remove.run(id));
+    this.#write(id, () => this.#remove.run(id));
+  }
+
+  #write(id: string, work: () => unknown): void {
+    try {
+      counted(work);
+    } catch (error) {
+      throw asDiskFull(error, `writing the record ${id} of ${this.#place}`);
+    }
   }
 
   load(): { records: R[]; damaged: DamagedRecord[] } {

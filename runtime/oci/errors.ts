@@ -1,4 +1,5 @@
 /** What crun and runc print, read here and nowhere else. */
+import { saysDiskFull } from '#base/disk-full.ts';
 import { RuntimeError } from '#base/errors.ts';
 import { describeStatus, type RunResult } from '#host/launch.ts';
 
@@ -20,14 +21,16 @@ const keyQuota = /(keyring|session key).*quota exceeded/i;
 
 /** The same words, with the next step where the runtime does not say it: a container's keyring counts against no disk. */
 export function withAdvice(words: string): string {
-  return keyQuota.test(words)
-    ? `${words}: the kernel's quota of keys is used up, raise kernel.keys.root_maxkeys and kernel.keys.root_maxbytes`
+  if (keyQuota.test(words))
+    return `${words}: the kernel's quota of keys is used up, raise kernel.keys.root_maxkeys and kernel.keys.root_maxbytes`;
+  return saysDiskFull(words)
+    ? `${words}: remove what is not needed on the disks of root_dir and state_dir, and try again`
     : words;
 }
 
 /** Whose mistake a failure to create is: that of a request which names a program that the image lacks, or somebody else's. */
 export function kindOfFailure(words: string): 'InvalidArgument' | 'ResourceExhausted' | 'Internal' {
-  if (keyQuota.test(words)) return 'ResourceExhausted';
+  if (keyQuota.test(words) || saysDiskFull(words)) return 'ResourceExhausted';
   // crun: "executable file `x` not found in $PATH: No such file or directory", "open executable: Permission denied";
   // runc: `exec: "x": executable file not found in $PATH`, `exec: "x": permission denied`.
   return /executable file|open executable|exec: "/.test(words) ? 'InvalidArgument' : 'Internal';
