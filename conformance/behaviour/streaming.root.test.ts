@@ -247,6 +247,7 @@ test(`after ${sessions} sessions, half of them cut off, nothing is there that wa
     10_000,
     'the end of what the first sessions had started',
   );
+  const residentBefore = residentMiB();
   const startMs = performance.now();
   let next = 0;
   await Promise.all(
@@ -259,10 +260,12 @@ test(`after ${sessions} sessions, half of them cut off, nothing is there that wa
   );
   const seconds = (performance.now() - startMs) / 1000;
   await expect.poll(holdings, { timeout: 15_000, interval: 100 }).toEqual(before);
+  const grownMiB = residentMiB() - residentBefore;
+  expect(grownMiB).toBeLessThan(96);
   const { descriptors, listeners, children } = before;
   console.log(
     `${sessions} streaming sessions, half of them cut, in ${seconds.toFixed(1)} s: before and after ` +
-      `${descriptors.length} descriptors, ${listeners} listeners, ${children} processes`,
+      `${descriptors.length} descriptors, ${listeners} listeners, ${children} processes; ${grownMiB.toFixed(0)} MiB more`,
   );
   expect((await bed.status(id)).state).toBe(ContainerState.CONTAINER_RUNNING);
 }, 240_000);

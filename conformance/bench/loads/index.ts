@@ -8,7 +8,7 @@ import { sixtyPods, twentyPods, twentyPodsOwnNetwork } from './pods.ts';
 import { pullLoads } from './pull.ts';
 import { startLoads } from './startup.ts';
 import { containerStats } from './stats.ts';
-import { execStreams } from './streams.ts';
+import { streamLoads } from './streams.ts';
 
 export const loads: readonly Load[] = [
   twentyPods,
@@ -16,7 +16,7 @@ export const loads: readonly Load[] = [
   containerLifecycle,
   execLatency,
   execCpu,
-  execStreams,
+  ...streamLoads,
   containerStats,
   ...listLoads,
   ...pullLoads,
