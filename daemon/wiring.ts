@@ -28,6 +28,7 @@ import { RestoreSources } from '#runtime/checkpoint/restore-sources.ts';
 import { CheckpointSupport } from '#runtime/checkpoint/support.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
+import { defaultProfileName, loadDefaultProfile } from '#runtime/default-apparmor.ts';
 import { HandlerTable } from '#runtime/handlers.ts';
 import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
 import { type LifecycleHooks, noHooks } from '#runtime/lifecycle-hooks.ts';
@@ -46,6 +47,7 @@ import { PinnedSandboxes } from '#runtime/sandbox/manager.ts';
 import { PidInit } from '#runtime/sandbox/pid-init.ts';
 import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
 import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
+import type { HostFacts } from '#runtime/spec/inputs.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { openDatabase, reserveLogRoom } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
@@ -169,6 +171,24 @@ async function openHandlers(
   return new HandlerTable(new Map(present.map((handler) => [handler.name, handler])), defaultHandler);
 }
 
+/**
+ * The facts with the AppArmor profile of "runtime default". Berth's own is loaded here; where that fails nothing stands for
+ * "runtime default", so that pods run, and the log says why. Any other is the operator's to load.
+ */
+async function confine(facts: HostFacts, config: Config, log: Log): Promise<HostFacts> {
+  const { apparmorProfile: profile } = config.runtime;
+  if (profile === '' || (profile === defaultProfileName && !facts.isAppArmorEnabled)) return facts;
+  if (profile === defaultProfileName) {
+    try {
+      await loadDefaultProfile(requireProgram('apparmor_parser', '', 'runtime.apparmor_profile'));
+    } catch (error) {
+      log.warn(`containers have no AppArmor profile by default: ${messageOf(error)}`);
+      return facts;
+    }
+  }
+  return { ...facts, defaultApparmorProfile: profile };
+}
+
 /** Whether the machine was not rebooted since the last daemon recovered; `remember` notes that this one has. */
 function compareBoot(rootDir: string): { isSame: boolean; remember: () => void } {
   const path = join(rootDir, 'boot-id');
@@ -234,12 +254,7 @@ export async function buildServices(
   const cgroupDriver = chosenDriver !== 'auto' ? chosenDriver : isSystemdInit() ? 'systemd' : 'cgroupfs';
   const conmonPath = requireProgram('conmon', config.runtime.conmonPath, 'runtime.conmon_path');
   const handlers = await openHandlers(config, cgroupDriver, stateDir, log);
-  const host = {
-    ...gatherHostFacts(cgroupDriver, handlers.get('').features),
-    ...(config.runtime.apparmorProfile === ''
-      ? {}
-      : { defaultApparmorProfile: config.runtime.apparmorProfile }),
-  };
+  const host = await confine(gatherHostFacts(cgroupDriver, handlers.get('').features), config, log);
   const handlerPaths = handlers.list().map(({ path }) => path);
   const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
   const databasePath = join(rootDir, 'state.db');

@@ -1,5 +1,7 @@
 import { defineArea } from './area.ts';
 
+const parsers = ['/usr/sbin/apparmor_parser', '/sbin/apparmor_parser'];
+
 /** AppArmor, SELinux, seccomp profiles. */
 export const confinement = defineArea(
   'confinement',
@@ -10,6 +12,12 @@ export const confinement = defineArea(
       what: 'the AppArmor profile {profile} of runtime.apparmor_profile is not loaded',
       breaks: 'every container with the default profile',
       mend: 'apparmor_parser -r /etc/apparmor.d/{profile}, or empty runtime.apparmor_profile',
+    },
+    'no-parser': {
+      severity: 'warning',
+      what: 'AppArmor is on, and apparmor_parser is not installed',
+      breaks: 'nothing at once, but containers have no AppArmor profile by default',
+      mend: 'apt-get install apparmor, then restart berthd',
     },
     'apparmor-off': {
       severity: 'error',
@@ -47,7 +55,10 @@ export const confinement = defineArea(
     const isOn = (machine.read('/sys/module/apparmor/parameters/enabled') ?? '').startsWith('Y');
     const loaded = machine.read('/sys/kernel/security/apparmor/profiles');
     if (isOn && loaded === undefined) report('apparmor-unreadable');
-    if (profile !== '' && !isOn) report('apparmor-off', { profile });
+    // Berth's own is loaded by berthd itself, and does without AppArmor.
+    if (profile === 'berth-default') {
+      if (isOn && !parsers.some((file) => machine.stat(file))) report('no-parser');
+    } else if (profile !== '' && !isOn) report('apparmor-off', { profile });
     else if (profile !== '' && loaded !== undefined) {
       const names = loaded.split('\n').map((line) => line.replace(/ \([a-z]+\)$/, ''));
       if (!names.includes(profile)) report('profile-not-loaded', { profile });

@@ -524,18 +524,29 @@ const table: readonly Planted[] = [
     plant: (m) => {
       m.write('/sys/module/apparmor/parameters/enabled', 'Y\n');
       m.write('/sys/kernel/security/apparmor/profiles', 'docker-default (enforce)\n');
-      m.configure({ runtime: { apparmorProfile: 'berth-default' } });
+      m.configure({ runtime: { apparmorProfile: 'site-profile' } });
     },
     mend: /apparmor_parser -r/,
   },
   {
+    id: 'confinement/no-parser',
+    plant: (m) => {
+      m.write('/sys/module/apparmor/parameters/enabled', 'Y\n');
+      m.write('/sys/kernel/security/apparmor/profiles', 'crun (unconfined)\n');
+    },
+    mend: /apt-get install apparmor/,
+  },
+  {
     id: 'confinement/apparmor-off',
-    plant: (m) => m.configure({ runtime: { apparmorProfile: 'berth-default' } }),
+    plant: (m) => m.configure({ runtime: { apparmorProfile: 'site-profile' } }),
     mend: /apparmor=1/,
   },
   {
     id: 'confinement/apparmor-unreadable',
-    plant: (m) => m.write('/sys/module/apparmor/parameters/enabled', 'Y\n'),
+    plant: (m) => {
+      m.write('/sys/module/apparmor/parameters/enabled', 'Y\n');
+      m.write('/usr/sbin/apparmor_parser', '');
+    },
     mend: /mount -t securityfs/,
   },
   {
