@@ -6,7 +6,7 @@
  * libraries twice. They look at their own file first, and go on at once if it is such a copy already. One copy for all
  * runs is as safe, for nobody can lift the seals, and takes 1.6 ms off each run of crun 1.8 (memfd_create(2), fcntl(2)).
  */
-import { type BigIntStats, closeSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { type BigIntStats, closeSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { checked, fcntl, libc } from './libc.ts';
 
 const memfdCreateRaw = libc.func('int memfd_create(const char *name, unsigned int flags)');

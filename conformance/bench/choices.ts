@@ -12,16 +12,23 @@ import {
   mkdtempSync,
   openSync,
   renameSync,
+  rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import pino from 'pino';
+import { detectCgroupLayout, groupDirectory } from '#host/cgroup.ts';
+import { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { launch, run } from '#host/launch.ts';
 import { performMount, unmount } from '#host/mount.ts';
 import { pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
 import { connectInside } from '#host/netns-socket.ts';
+import { SealedProgram } from '#host/sealed-program.ts';
 import { openDatabase } from '#state/database.ts';
 import { RecordTable } from '#state/record-table.ts';
 import { median } from './statistics.ts';
@@ -85,6 +92,45 @@ async function keepRecords(): Promise<void> {
   });
 }
 
+async function runOciRuntime(): Promise<void> {
+  const path = '/usr/bin/crun';
+  const program = new SealedProgram(path);
+  await measure('run crun (list): from a copy sealed once', async () => {
+    await run({ path, executable: program.executable(), args: ['--root', dir, 'list'] });
+  });
+  await measure('                 from its file, which it copies', async () => {
+    await run({ path, args: ['--root', dir, 'list'] });
+  });
+}
+
+/** A move after a rest, as when a probe or a pod comes; the 4 ms are what an OCI runtime takes to get there. */
+async function moveIntoGroups(): Promise<void> {
+  const { version } = detectCgroupLayout();
+  const group = groupDirectory(version, 'pids', `berth-choices-${process.pid}`);
+  mkdirSync(group);
+  const migrations = new CgroupMigrations(pino({ level: 'silent' }));
+  const samples = { expected: [] as number[], unexpected: [] as number[] };
+  for (let round = 0; round < rounds; round += 1)
+    for (const kind of ['expected', 'unexpected'] as const) {
+      const child = launch({ path: '/bin/sleep', args: ['60'] });
+      await delay(100);
+      if (kind === 'expected') migrations.expect();
+      await delay(4);
+      const startMs = performance.now();
+      await writeFile(join(group, 'cgroup.procs'), String(child.pid));
+      samples[kind].push(performance.now() - startMs);
+      child.kill(9);
+      await child.exited;
+    }
+  for (const [kind, times] of Object.entries(samples))
+    console.log(
+      `move a process into a control group: ${kind}`.padEnd(52),
+      median(times).toFixed(1).padStart(8),
+    );
+  await delay(100);
+  rmdirSync(group);
+}
+
 async function enterNamespaces(): Promise<void> {
   const netPath = join(dir, 'net');
   const programs = { unshare: '/usr/bin/unshare', nsenter: '/usr/bin/nsenter', sh: '/bin/sh' };
@@ -121,6 +167,8 @@ console.log(
 );
 try {
   await startPrograms();
+  await runOciRuntime();
+  await moveIntoGroups();
   await mountFileSystems();
   await keepRecords();
   await enterNamespaces();
