@@ -1,18 +1,9 @@
 /** Containers and pods that go on from where they were, on a kernel, an OCI runtime and a CRIU that can do it. */
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ensureNewerCriu } from '#conformance/tools/newer-criu.ts';
 import type { ContainerConfigInit, PodSandboxConfigInit } from '#proto/generated/cri.ts';
 import { type DaemonBed, openDaemonBed, testImage } from './testing/daemon-bed.ts';
@@ -67,7 +58,7 @@ function counted(pod: string, name: string): number[] {
 }
 
 async function untilCounted(pod: string, name: string, least: number): Promise<number> {
-  await expect.poll(() => counted(pod, name).length, { timeout: 20_000 }).toBeGreaterThanOrEqual(least);
+  await vi.waitFor(() => expect(counted(pod, name).length).toBeGreaterThanOrEqual(least), 20_000);
   return counted(pod, name).at(-1)!;
 }
 
@@ -80,8 +71,25 @@ async function stateOf(id: string): Promise<number | undefined> {
   return (await bed.client.call('ContainerStatus', { container_id: id })).status?.state;
 }
 
-function isFrozen(id: string): boolean {
-  return bed.look === undefined || existsSync(join(bed.dir, 'state', 'bundles', id, 'paused.json'));
+/** Stands in the bundle while the container is stopped. */
+function markOf(id: string): string {
+  return join(bed.dir, 'state', 'bundles', id, 'paused.json');
+}
+
+/** It counts on, and nothing of a checkpoint is left in Berth's folders. */
+async function expectUnharmed(pod: string, name: string, id: string): Promise<void> {
+  await untilCounted(pod, name, counted(pod, name).length + 3);
+  expect(existsSync(markOf(id))).toBe(false);
+  const captures = join(bed.dir, 'root', 'captures');
+  expect(existsSync(captures) ? readdirSync(captures) : []).toEqual([]);
+}
+
+/** When a container stood still longest: between two lines of its log. */
+function longestGap(pod: string, name: string): { from: number; to: number } {
+  const text = readFileSync(join(bed.dir, 'logs', pod, `${name}.log`), 'utf8');
+  const times = [...text.matchAll(/^(\S+) stdout/gm)].map(([, time]) => Date.parse(time!));
+  const gaps = times.slice(1).map((to, index) => ({ from: times[index]!, to }));
+  return gaps.toSorted((a, b) => b.to - b.from - (a.to - a.from))[0]!;
 }
 
 describe.skipIf(tools.obstacle !== undefined).each(['crun', 'runc'])('with %s', (handler) => {
@@ -109,7 +117,7 @@ describe.skipIf(tools.obstacle !== undefined).each(['crun', 'runc'])('with %s', 
     ])
       expect(members).toContain(name);
     expect(readdirSync(bed.dir).filter((name) => name.includes('partial'))).toEqual([]);
-    expect(isFrozen(id)).toBe(false);
+    expect(existsSync(markOf(id))).toBe(false);
     await untilCounted(from, 'count', taken + 3);
     await bed.client.call('RemovePodSandbox', { pod_sandbox_id: pod });
 
@@ -129,12 +137,183 @@ describe.skipIf(tools.obstacle !== undefined).each(['crun', 'runc'])('with %s', 
     expect(Number(await run(restored, 'cat', '/count'))).toBeGreaterThanOrEqual(numbers.at(-1)!);
     expect(await run(restored, 'cat', '/etc/group')).toContain('No such file');
     const { info } = await bed.client.call('ContainerStatus', { container_id: restored, verbose: true });
-    const { pid } = JSON.parse(info['info']!) as { pid: number };
+    const { pid } = JSON.parse(info.info!) as { pid: number };
     expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(restored);
     await bed.client.call('StopContainer', { container_id: restored, timeout: 0n });
     const { status: stopped } = await bed.client.call('ContainerStatus', { container_id: restored });
     expect(stopped).toMatchObject({ state: 2, exit_code: 137 });
     await bed.client.call('RemovePodSandbox', { pod_sandbox_id: next });
     expect(readdirSync(join(bed.dir, 'root', 'restores'))).toEqual([]);
+  });
+});
+
+describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
+  test('goes on as a whole, as it was at one moment', { timeout: 120_000 }, async () => {
+    const { client, dir } = bed;
+    const pod = await runPod('whole');
+    const ids = [await start(pod, counter('one')), await start(pod, counter('two'))];
+    for (const name of ['one', 'two']) await untilCounted('whole', name, 5);
+    await run(ids[0]!, 'sh', '-c', 'echo shared > /dev/shm/word');
+    const output = join(dir, 'whole-checkpoint');
+    mkdirSync(output, { mode: 0o700 });
+    await client.call('CheckpointPod', {
+      pod_sandbox_id: pod,
+      output_path: output,
+      container_ids: ids,
+    });
+    for (const name of ['one', 'two']) await untilCounted('whole', name, counted('whole', name).length + 3);
+    const [one, two] = [longestGap('whole', 'one'), longestGap('whole', 'two')];
+    // Each stood still from before the other was captured until after.
+    expect(Math.max(one.from, two.from)).toBeLessThan(Math.min(one.to, two.to));
+    const lasts = ['one', 'two'].map((name) => counted('whole', name).length);
+    await client.call('RemovePodSandbox', { pod_sandbox_id: pod });
+
+    const container_configs = [counter('one'), counter('two')];
+    const request = { checkpoint_path: output, config: podConfig('again'), container_configs };
+    const files = execFileSync('find', [output], { encoding: 'utf8' });
+    const { pod_sandbox_id: next, restored_containers } = await client.call('RestorePod', request);
+    rmSync(output, { recursive: true });
+    expect(files).toContain('pod.options');
+    expect(restored_containers.map(({ name }) => name)).toEqual(['one', 'two']);
+    for (const { container_id } of restored_containers) expect(await stateOf(container_id)).toBe(0);
+    expect(counted('again', 'one')).toEqual([]);
+    for (const { container_id } of restored_containers) await client.call('StartContainer', { container_id });
+    for (const [index, name] of ['one', 'two'].entries()) {
+      await untilCounted('again', name, 5);
+      const [first] = counted('again', name);
+      expect(first).toBeGreaterThan(5);
+      expect(first).toBeLessThanOrEqual(lasts[index]!);
+    }
+    expect(await run(restored_containers[1]!.container_id, 'cat', '/dev/shm/word')).toBe('shared');
+    await client.call('RemovePodSandbox', { pod_sandbox_id: next });
+    expect(readdirSync(join(dir, 'root', 'restores'))).toEqual([]);
+  });
+
+  test('that does not go with its checkpoint is not restored at all', { timeout: 120_000 }, async () => {
+    const { client, dir } = bed;
+    const pod = await runPod('strict');
+    const ids = [await start(pod, counter('one')), await start(pod, counter('two'))];
+    for (const name of ['one', 'two']) await untilCounted('strict', name, 2);
+    const checkpoint_path = join(dir, 'strict-checkpoint');
+    mkdirSync(checkpoint_path);
+    await client.call('CheckpointPod', {
+      pod_sandbox_id: pod,
+      output_path: checkpoint_path,
+      container_ids: ids,
+    });
+    const before = await client.call('ListPodSandbox', {});
+    const [one, two] = [counter('one'), counter('two')];
+    const wrong: Readonly<Record<string, readonly ContainerConfigInit[]>> = {
+      'one container is missing': [one],
+      'one more': [one, two, counter('three')],
+      'another command': [one, counter('two', { command: ['sleep', '9'] })],
+      'another variable': [one, counter('two', { envs: [{ key: 'A', value: Buffer.from('b') }] })],
+      'another folder': [one, counter('two', { working_dir: '/tmp' })],
+      'another user': [one, counter('two', { linux: { security_context: { run_as_user: { value: 5n } } } })],
+    };
+    for (const [what, container_configs] of Object.entries(wrong)) {
+      const request = { checkpoint_path, config: podConfig('again'), container_configs };
+      await expect(client.call('RestorePod', request), what).rejects.toMatchObject({
+        code: status.INVALID_ARGUMENT,
+      });
+      expect(await client.call('ListPodSandbox', {}), what).toEqual(before);
+    }
+    const request = { checkpoint_path, config: podConfig('again'), container_configs: [one, two] };
+    await expect(client.call('RestorePod', { ...request, runtime_handler: 'runc' })).rejects.toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      details: expect.stringContaining('made by crun'),
+    });
+    // The good one fails late: the images of the second container are damaged.
+    writeFileSync(join(checkpoint_path, 'two', 'checkpoint', 'pstree.img'), 'nonsense');
+    const { pod_sandbox_id: next, restored_containers } = await client.call('RestorePod', request);
+    const [, second] = restored_containers;
+    await expect(client.call('StartContainer', { container_id: second!.container_id })).rejects.toMatchObject(
+      {
+        details: expect.stringContaining('CRIU'),
+      },
+    );
+    const { status: failed } = await client.call('ContainerStatus', { container_id: second!.container_id });
+    expect(failed).toMatchObject({ state: 2, exit_code: 128, reason: 'StartError' });
+    for (const pod_sandbox_id of [pod, next]) await client.call('RemovePodSandbox', { pod_sandbox_id });
+    rmSync(checkpoint_path, { recursive: true });
+  });
+});
+
+describe.skipIf(tools.obstacle !== undefined)('a checkpoint that fails', () => {
+  let pod: string;
+  let id: string;
+  const name = 'survivor';
+
+  beforeAll(async () => {
+    pod = await runPod(name);
+    id = await start(pod, counter(name));
+    await untilCounted(name, name, 2);
+  });
+
+  afterAll(async () => {
+    await bed.client.call('RemovePodSandbox', { pod_sandbox_id: pod });
+  });
+
+  function onFullDisk<T>(path: string, size: string, work: () => Promise<T>): Promise<T> {
+    mkdirSync(path, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path]);
+    return work().finally(() => execFileSync('umount', [path]));
+  }
+
+  test('for want of room, while it is captured or packed', { timeout: 60_000 }, async () => {
+    const { client, dir } = bed;
+    const location = join(dir, 'full', 'point.tar');
+    await onFullDisk(join(dir, 'full'), '16k', async () => {
+      await expect(client.call('CheckpointContainer', { container_id: id, location })).rejects.toMatchObject({
+        details: expect.stringMatching(/No space|Wrote only/),
+      });
+      expect(readdirSync(join(dir, 'full'))).toEqual([]);
+      await expectUnharmed(name, name, id);
+    });
+    await onFullDisk(join(dir, 'root', 'captures'), '64k', async () => {
+      await expect(
+        client.call('CheckpointContainer', { container_id: id, location: join(dir, 'point.tar') }),
+      ).rejects.toMatchObject({ code: status.INTERNAL });
+      await expectUnharmed(name, name, id);
+    });
+    await onFullDisk(join(dir, 'full'), '64k', async () => {
+      const output_path = join(dir, 'full');
+      await expect(
+        client.call('CheckpointPod', { pod_sandbox_id: pod, output_path, container_ids: [id] }),
+      ).rejects.toMatchObject({ code: status.INTERNAL });
+      expect(readdirSync(output_path)).toEqual([]);
+    });
+    expect(existsSync(join(dir, 'point.tar'))).toBe(false);
+    await expectUnharmed(name, name, id);
+  });
+
+  test('because its time is over', { timeout: 60_000 }, async () => {
+    const { client, dir } = bed;
+    const location = join(dir, 'late.tar');
+    for (const ms of [20, 60, 120]) {
+      const deadline = Date.now() + ms;
+      await expect(
+        client.call('CheckpointContainer', { container_id: id, location }, { deadline }),
+      ).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+      await expectUnharmed(name, name, id);
+    }
+    expect(readdirSync(dir).filter((entry) => entry.includes('late'))).toEqual([]);
+  });
+
+  test('because the daemon is killed: the next one lets the container go on', {
+    timeout: 60_000,
+  }, async () => {
+    const { client, dir } = bed;
+    const location = join(dir, 'killed.tar');
+    const call = client.call('CheckpointContainer', { container_id: id, location });
+    call.catch(() => {}); // the daemon goes away under it
+    await expect.poll(() => existsSync(markOf(id)), { interval: 1 }).toBe(true);
+    await bed.killAndRestart();
+    await expect(call).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expectUnharmed(name, name, id);
+    expect(await stateOf(id)).toBe(1);
+    expect(readdirSync(dir).filter((entry) => entry.includes('killed'))).toEqual([]);
+    await client.call('CheckpointContainer', { container_id: id, location });
+    expect(existsSync(location)).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import { requireAbsolutePath, requireId, secondsToTimerMs } from '../convert/field.ts';
+import { refuseParents, requireAbsolutePath, requireId, secondsToTimerMs } from '../convert/field.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
 import { unimplemented } from '../unimplemented.ts';
@@ -11,6 +11,7 @@ export function checkpointContainer({
   return async (request, signal) => {
     const { id } = containers.get(requireId(request.container_id, 'container_id'));
     const location = requireAbsolutePath(request.location, 'location');
+    refuseParents(location, 'location');
     if (checkpoints === undefined) throw unimplemented('CheckpointContainer');
     await checkpoints.checkpointContainer(id, location, secondsToTimerMs(request.timeout), signal);
     return {};

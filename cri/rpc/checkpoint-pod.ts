@@ -1,4 +1,11 @@
-import { checkCount, checkMap, maxMapBytes, requireAbsolutePath, requireId } from '../convert/field.ts';
+import {
+  checkCount,
+  checkMap,
+  maxMapBytes,
+  refuseParents,
+  requireAbsolutePath,
+  requireId,
+} from '../convert/field.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
 import { unimplemented } from '../unimplemented.ts';
@@ -13,6 +20,7 @@ export function checkpointPod({
   return async (request, signal) => {
     const { id } = sandboxes.get(requireId(request.pod_sandbox_id, 'pod_sandbox_id'));
     const outputPath = requireAbsolutePath(request.output_path, 'output_path');
+    refuseParents(outputPath, 'output_path');
     const containerIds = checkCount(request.container_ids, 'container_ids', maxContainers);
     containerIds.forEach((containerId, index) => {
       requireId(containerId, `container_ids[${index}]`);

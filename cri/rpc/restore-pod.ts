@@ -8,6 +8,7 @@ import {
   checkMap,
   invalidField,
   maxMapBytes,
+  refuseParents,
   requireAbsolutePath,
   requireName,
 } from '../convert/field.ts';
@@ -22,6 +23,7 @@ const maxContainers = 10_000;
 export function restorePod({ checkpoints }: Pick<CriServices, 'checkpoints'>): UnaryHandler<'RestorePod'> {
   return async (request, signal) => {
     const checkpointPath = requireAbsolutePath(request.checkpoint_path, 'checkpoint_path');
+    refuseParents(checkpointPath, 'checkpoint_path');
     const config = toSandboxConfig(request.config);
     const runtimeHandler =
       request.runtime_handler === '' ? '' : requireName(request.runtime_handler, 'runtime_handler');

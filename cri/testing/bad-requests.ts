@@ -162,6 +162,19 @@ function badContainers({ image, sandboxId }: Scene): BadRequest[] {
         image: { image },
         image_sub_path: '../x',
       }),
+      'a mount option that is none': mount({ mount_options: ['quick'] }),
+      'a mount option that takes a ban away': mount({ mount_options: ['exec'] }),
+      'a mount option that is another field': mount({ readonly: true, mount_options: ['rw'] }),
+      'two mount options in one': mount({ mount_options: ['noexec,suid'] }),
+      'a mount option twice': mount({ mount_options: ['noexec', 'noexec'] }),
+      'mount options that contradict': mount({ mount_options: ['noatime', 'relatime'] }),
+      'a mount option of an image that is none': mount({
+        host_path: '',
+        image: { image },
+        mount_options: ['bind'],
+      }),
+      'a checkpoint archive that is not there': make({ image: { image: '/no/such/point.tar' } }, NOT_FOUND),
+      'a file that is no checkpoint archive': make({ image: { image: '/etc/passwd' } }, status.UNIMPLEMENTED),
       'ten thousand mounts and one': make({
         mounts: Array.from({ length: 10_001 }, (_, index) => ({
           host_path: '/tmp',
@@ -343,7 +356,8 @@ function badStreams({ sandboxId, runningId, createdId }: Scene): BadRequest[] {
     ...each('Attach', {
       'no stream': [{ container_id: runningId }, INVALID_ARGUMENT],
       'errors of a terminal': [{ container_id: runningId, ...streams, tty: true }, INVALID_ARGUMENT],
-      'a container that does not run': [{ container_id: createdId, ...streams }, FAILED_PRECONDITION],
+      // Nothing is missed by a client who is there before it is started.
+      'a container that is not started yet': [{ container_id: createdId, ...streams }, OK],
     }),
     ...each('PortForward', {
       'port zero': [{ pod_sandbox_id: sandboxId, port: [0] }, INVALID_ARGUMENT],
@@ -353,6 +367,82 @@ function badStreams({ sandboxId, runningId, createdId }: Scene): BadRequest[] {
         { pod_sandbox_id: sandboxId, port: Array.from({ length: 1001 }, () => 80) },
         INVALID_ARGUMENT,
       ],
+    }),
+  ];
+}
+
+function badCheckpoints({ image, sandboxId, runningId, createdId }: Scene): BadRequest[] {
+  const save = (change: Init<'CheckpointPod'>, code = INVALID_ARGUMENT) =>
+    [
+      { pod_sandbox_id: sandboxId, output_path: '/proc/self/task', container_ids: [runningId], ...change },
+      code,
+    ] as const;
+  const container = { metadata: { name: 'bad' }, image: { image } };
+  const restore = (change: Init<'RestorePod'>, code = INVALID_ARGUMENT) =>
+    [
+      { checkpoint_path: '/proc/self', config: { metadata }, container_configs: [container], ...change },
+      code,
+    ] as const;
+  return [
+    ...each('CheckpointContainer', {
+      'a relative place': [{ container_id: runningId, location: 'x.tar' }, INVALID_ARGUMENT],
+      'no place': [{ container_id: runningId }, INVALID_ARGUMENT],
+      'a place with ..': [{ container_id: runningId, location: '/tmp/../etc/x.tar' }, INVALID_ARGUMENT],
+      'a place in a folder that is not there': [
+        { container_id: runningId, location: '/no/such/folder/x.tar' },
+        INVALID_ARGUMENT,
+      ],
+      'a place that is a folder': [{ container_id: runningId, location: '/tmp' }, INVALID_ARGUMENT],
+      'a place of five thousand characters': [
+        { container_id: runningId, location: `/${longText}` },
+        INVALID_ARGUMENT,
+      ],
+      'a container that does not run': [
+        { container_id: createdId, location: '/tmp/x.tar' },
+        FAILED_PRECONDITION,
+      ],
+    }),
+    ...badIds('CheckpointPod', NOT_FOUND, (pod_sandbox_id) => ({
+      pod_sandbox_id,
+      output_path: '/tmp',
+      container_ids: [runningId],
+    })),
+    ...each('CheckpointPod', {
+      'no folder': save({ output_path: '' }),
+      'a relative folder': save({ output_path: 'here' }),
+      'a folder with ..': save({ output_path: '/tmp/../etc' }),
+      'a folder that is not there': save({ output_path: '/no/such/folder' }),
+      'a file for a folder': save({ output_path: '/etc/passwd' }),
+      'a folder that is not empty': save({ output_path: '/etc' }),
+      'no containers': save({ container_ids: [] }),
+      'a container twice': save({ container_ids: [runningId, runningId] }),
+      'an empty container id': save({ container_ids: [''] }),
+      'an unknown container': save({ container_ids: [unknownId] }, NOT_FOUND),
+      'a container that does not run': save({ container_ids: [createdId] }, FAILED_PRECONDITION),
+      'an unknown option': save({ options: { 'leave-running': 'false' } }),
+      'an option without a name': save({ options: { '': '' } }),
+    }),
+    ...each('RestorePod', {
+      'no checkpoint': restore({ checkpoint_path: '' }),
+      'a relative checkpoint': restore({ checkpoint_path: 'here' }),
+      'a checkpoint with ..': restore({ checkpoint_path: '/tmp/../etc' }),
+      'a checkpoint that is not there': restore({ checkpoint_path: '/no/such/folder' }),
+      'a folder that is no checkpoint': restore({}),
+      'a file for a folder': restore({ checkpoint_path: '/etc/passwd' }),
+      'no config': restore({ config: undefined }),
+      'no metadata': restore({ config: {} }),
+      'no containers': restore({ container_configs: [] }),
+      'a container without a name': restore({
+        container_configs: [{ ...container, metadata: { name: '' } }],
+      }),
+      'a container without an image': restore({ container_configs: [{ metadata: { name: 'bad' } }] }),
+      'a name twice': restore({ container_configs: [container, container] }),
+      'a container of more privilege than its pod': restore({
+        container_configs: [{ ...container, linux: { security_context: { privileged: true } } }],
+      }),
+      'an unknown option': restore({ options: { fast: 'true' } }),
+      'an unknown handler': restore({ runtime_handler: 'absent' }, NOT_FOUND),
+      'a handler with a slash': restore({ runtime_handler: '/bin/sh' }),
     }),
   ];
 }
@@ -377,9 +467,7 @@ export function badRequests(scene: Scene): BadRequest[] {
       'one that does not run': [{ container_id: scene.createdId }, FAILED_PRECONDITION],
     }),
     ...badIds('CheckpointContainer', NOT_FOUND, (container_id) => ({ container_id, location: '/tmp/x.tar' })),
-    ...each('CheckpointContainer', {
-      'a relative place': [{ container_id: scene.runningId, location: 'x.tar' }, INVALID_ARGUMENT],
-    }),
+    ...badCheckpoints(scene),
     ...badUpdates(scene),
     ...badStreams(scene),
     ...badLists(),
@@ -420,6 +508,12 @@ export function placeholderRequests({ image, sandboxId, runningId }: Scene): Omi
     ['CreateContainer', 'the working folder', container({ working_dir: `/${placeholder}` })],
     ['CreateContainer', 'the command', container({ command: [placeholder] })],
     ['CheckpointContainer', 'the place', { container_id: runningId, location: `/tmp/${placeholder}` }],
+    [
+      'CheckpointPod',
+      'the place',
+      { pod_sandbox_id: sandboxId, output_path: `/tmp/${placeholder}`, container_ids: [runningId] },
+    ],
+    ['RestorePod', 'the place', { checkpoint_path: `/tmp/${placeholder}`, config: { metadata } }],
     ['ExecSync', 'the command', { container_id: runningId, cmd: ['touch', `/tmp/${placeholder}`] }],
     ['StopContainer', 'the id', { container_id: placeholder }],
     ['StopPodSandbox', 'the id', { pod_sandbox_id: placeholder }],

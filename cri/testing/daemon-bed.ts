@@ -21,6 +21,10 @@ export interface DaemonBed {
   /** Everything of the daemon is in it: root, state, cni, logs. */
   readonly dir: string;
   readonly client: CriClient;
+  /** Where images can be pushed to; the daemon has it as a mirror of docker.io. */
+  readonly registryHost: string;
+  /** Kills the daemon with SIGKILL, and starts it again. Clients find the new one by themselves. */
+  killAndRestart(): Promise<void>;
   /** What stands on the machine because of the daemon now. */
   look(): Leftovers;
   /** Ends the daemon and resolves with what it left on the machine, after clearing that away. */
@@ -41,7 +45,7 @@ export async function openDaemonBed(criu?: ServerPaths['criu']): Promise<DaemonB
   const network = makeTestNetwork(dir);
   mkdirSync(join(dir, 'logs'));
   const paths = { dir, cniConfDir: network.confDir, registryHostsDir, ...(criu ? { criu } : {}) };
-  const server = await startServer('berth', paths, '').catch(async (error: unknown) => {
+  let server = await startServer('berth', paths, '').catch(async (error: unknown) => {
     await registry.stop();
     rmSync(dir, { recursive: true, force: true });
     throw error;
@@ -51,7 +55,13 @@ export async function openDaemonBed(criu?: ServerPaths['criu']): Promise<DaemonB
   return {
     dir,
     client,
+    registryHost: registry.host,
     look,
+    async killAndRestart() {
+      process.kill(server.pid, 'SIGKILL');
+      await server.stop();
+      server = await startServer('berth', paths, '');
+    },
     async close() {
       client.close();
       await server.stop();

@@ -33,7 +33,7 @@ export interface CaptureParts {
 }
 
 /**
- * Throws FailedPrecondition for a container that cannot be captured, saying why: it does not run; its root file system is no
+ * Throws FailedPrecondition for a container that cannot be captured, saying why: its root file system is no
  * overlay; it has a user namespace, shares its PIDs with others, or has a terminal, which nobody could restore.
  */
 export function checkCapturable(
@@ -44,7 +44,6 @@ export function checkCapturable(
   const { id } = record;
   const refuse = (problem: string): RuntimeError =>
     new RuntimeError('FailedPrecondition', `container ${id} cannot be checkpointed: ${problem}`);
-  if (record.state !== 'running') throw refuse(`it is ${record.state}; only a running one can`);
   if (sandbox.usernsPath !== '') throw refuse('its pod has a user namespace');
   if (record.config.security.namespaces.pid !== 'container')
     throw refuse('it shares a PID namespace with other processes');

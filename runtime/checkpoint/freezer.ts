@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { isRunning, type ProcessIdentity } from '#host/proc.ts';
+import { isRunning, listProcessesOf, type ProcessIdentity } from '#host/proc.ts';
+import { watchProcess } from '#host/process-watch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 
 const resumeAttempts = 3;
 const resumePauseMs = 200;
+const dumpPatienceMs = 30_000;
 
 interface Mark {
   /** Absolute paths of files and folders that are half made. */
@@ -72,6 +74,19 @@ export async function thaw(container: Frozen, log: Log): Promise<void> {
   );
 }
 
+/**
+ * CRIU that is still at work is let come to its end, within reason: it has code of its own in the container's processes, and
+ * leaves the container as it found it, which is standing still.
+ */
+async function awaitDump({ id, handler }: Frozen): Promise<void> {
+  const watches = listProcessesOf((path) => path === handler.path)
+    .filter(({ command }) => command.includes('checkpoint') && command.includes(id))
+    .map((found) => watchProcess(found));
+  const ended = Promise.all(watches.map((watch) => watch.ended));
+  await Promise.race([ended, delay(dumpPatienceMs, undefined, { ref: false })]);
+  for (const watch of watches) watch.close();
+}
+
 /** What an earlier daemon left: see above. Does nothing for a container that it had not frozen. */
 export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
   let mark: Mark;
@@ -81,6 +96,7 @@ export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
     return; // none, or one that was not written to its end, before the pause
   }
   log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
+  await awaitDump(container);
   for (const path of mark.partial) rmSync(path, { recursive: true, force: true });
   await thaw(container, log);
 }

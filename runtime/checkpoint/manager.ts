@@ -50,7 +50,7 @@ export class Checkpoints implements CheckpointManager {
     signal: AbortSignal,
   ): Promise<void> {
     const { containers, paths } = this.#options;
-    const { id } = containers.get(idOrPrefix);
+    const { id } = checkRunning(containers.get(idOrPrefix));
     checkLocation(location);
     const limit = limitOf(signal, timeoutMs, `checkpointing container ${id}`);
     const partial = `${location}.partial`;
@@ -72,7 +72,7 @@ export class Checkpoints implements CheckpointManager {
   }
 
   /**
-   * Stops all, writes each into its folder, lets all go on. `partial` is what a daemon that takes over shall remove.
+   * Stops all, writes each into its folder, lets all go on; `whileStill` is called before that. `partial` is what a daemon that takes over shall remove.
    * Throws what support, freezing and capturing throw.
    */
   async #captureAll(
@@ -80,13 +80,15 @@ export class Checkpoints implements CheckpointManager {
     folderOf: (record: ContainerRecord) => string,
     partial: readonly string[],
     limit: AbortSignal,
+    whileStill: () => Promise<void> = async () => {},
   ): Promise<void> {
     const { sandboxes, snapshotter, handlers, support, paths, log } = this.#options;
     const parts = await Promise.all(
       records.map(async (record) => {
-        checkCapturable(record, sandboxes.get(record.sandboxId), snapshotter);
         const handler = handlers.get(record.handler);
-        return { record, handler, searchPath: await support.require(handler), paths, snapshotter };
+        const searchPath = await support.require(handler);
+        checkCapturable(record, sandboxes.get(record.sandboxId), snapshotter);
+        return { record, handler, searchPath, paths, snapshotter };
       }),
     );
     const frozen: Frozen[] = [];
@@ -104,6 +106,7 @@ export class Checkpoints implements CheckpointManager {
         frozen.push(container);
       }
       for (const part of parts) await capture(part, folderOf(part.record), limit);
+      await whileStill();
     } catch (error) {
       failures.push(error);
     }
@@ -140,8 +143,10 @@ export class Checkpoints implements CheckpointManager {
               `sandbox ${sandbox.id}: two of the containers have one name`,
             );
           for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
-          await this.#captureAll(records, folderOf, folders, limit);
-          if (sandbox.ipcnsPath !== '') await this.#saveShm(sandbox.id, outputPath, limit);
+          const shm = join(outputPath, podFiles.shm);
+          await this.#captureAll(records, folderOf, [...folders, shm], limit, async () => {
+            if (sandbox.ipcnsPath !== '') await this.#saveShm(sandbox.id, shm, limit);
+          });
           const write = (name: string, content: unknown): void =>
             writeFileSync(join(outputPath, name), `${JSON.stringify(content, undefined, 2)}\n`, {
               mode: 0o600,
@@ -176,14 +181,10 @@ export class Checkpoints implements CheckpointManager {
         `checkpointing sandbox ${sandboxId}: no containers are named`,
       );
     const records = wanted.map((id) => this.#options.containers.get(id));
-    for (const { id, ...record } of records) {
+    for (const record of records) {
       if (record.sandboxId !== sandboxId)
-        throw new RuntimeError('InvalidArgument', `container ${id} is not in sandbox ${sandboxId}`);
-      if (record.state !== 'running')
-        throw new RuntimeError(
-          'FailedPrecondition',
-          `container ${id} is ${record.state}; only running ones can be checkpointed`,
-        );
+        throw new RuntimeError('InvalidArgument', `container ${record.id} is not in sandbox ${sandboxId}`);
+      checkRunning(record);
     }
     const ids = records.map(({ id }) => id);
     if (new Set(ids).size < ids.length)
@@ -195,10 +196,10 @@ export class Checkpoints implements CheckpointManager {
   }
 
   /** The containers' shared memory has no owner among them. */
-  async #saveShm(sandboxId: SandboxId, outputPath: string, limit: AbortSignal): Promise<void> {
+  async #saveShm(sandboxId: SandboxId, archive: string, limit: AbortSignal): Promise<void> {
     const shm = join(this.#options.paths.sandbox(sandboxId), 'shm');
     const names = readdirSync(shm);
-    if (names.length > 0) await writeTar(join(outputPath, podFiles.shm), shm, names, false, limit);
+    if (names.length > 0) await writeTar(archive, shm, names, false, limit);
   }
 
   async restorePod(request: PodRestoreRequest, signal: AbortSignal): Promise<RestoredPod> {
@@ -255,6 +256,14 @@ export class Checkpoints implements CheckpointManager {
       );
     await extractTar(archive, join(this.#options.paths.sandbox(sandboxId), 'shm'), signal);
   }
+}
+
+function checkRunning(record: ContainerRecord): ContainerRecord {
+  if (record.state === 'running') return record;
+  throw new RuntimeError(
+    'FailedPrecondition',
+    `container ${record.id} is ${record.state}; only a running one can be checkpointed`,
+  );
 }
 
 function limitOf(signal: AbortSignal, timeoutMs: number, attempted: string): AbortSignal {
