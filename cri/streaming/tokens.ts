@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { RuntimeError } from '#base/errors.ts';
 
-const tokenBytes = 6;
+/** 128 bits: nobody who may try for a minute, at whatever rate, finds one of a thousand. */
+const tokenBytes = 16;
 
 interface Pending<Request> {
   readonly request: Request;
@@ -18,7 +19,7 @@ export interface TokenStoreOptions {
 }
 
 /**
- * Requests accepted over gRPC that wait for their HTTP connection, each under a token of 8 base64url characters that
+ * Requests accepted over gRPC that wait for their HTTP connection, each under a token of 22 base64url characters that
  * works once. Expired ones go when the next one comes: all live equally long, so the oldest stand first and no timer is
  * needed.
  */

@@ -36,6 +36,8 @@ interface Grant {
 export type Grants = Readonly<Record<string, Grant>>;
 
 const defaultLifetimeS = 60;
+/** Shorter ones are found in any text. */
+const shortestRedacted = 4;
 const tokenLimitBytes = 1 << 20;
 /** Servers take some kilobytes of headers; tokens with long lists of rights are a few. */
 const longestToken = 64 << 10;
@@ -66,6 +68,25 @@ export class Authorizer {
   /** What was granted until now. Holds tokens: never log it. */
   grants(): Grants {
     return Object.fromEntries(this.#grants);
+  }
+
+  /**
+   * `text` without what was sent to `host` or what it granted: a registry may say in its refusal what it was asked with, and its
+   * words go into logs and events.
+   */
+  redact(host: RegistryHost, text: string): string {
+    const header = this.#grants.get(hostKey(host))?.header;
+    const secret = this.#secretFor(host);
+    const words = [
+      header?.replace(/^\S+ /, ''),
+      ...(secret?.type === 'password'
+        ? [secret.password, basicHeader(secret.username, secret.password).slice('Basic '.length)]
+        : [secret?.token]),
+    ];
+    let redacted = text;
+    for (const word of words)
+      if (word !== undefined && word.length >= shortestRedacted) redacted = redacted.replaceAll(word, '***');
+    return redacted;
   }
 
   /** The Authorization header to send to `host`, if one is known. */

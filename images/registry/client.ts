@@ -165,6 +165,7 @@ export class RegistryClient {
       if (source.host && !this.#isWorthAsking(source.host, failures.at(-1))) continue;
       const before = progress.offset;
       const failure = await this.#persist(
+        source.host,
         signal,
         attempted,
         async () => {
@@ -211,7 +212,7 @@ export class RegistryClient {
     for (const host of this.#options.hosts) {
       if (!host.capabilities.has(capability) || !this.#isWorthAsking(host, failures.at(-1))) continue;
       let result: { value: T } | undefined;
-      const failure = await this.#persist(signal, attempted, async () => {
+      const failure = await this.#persist(host, signal, attempted, async () => {
         result = { value: await work(host) };
       });
       if (result) {
@@ -228,6 +229,7 @@ export class RegistryClient {
    * which `received` has grown by a proper amount starts the count anew. Any error but a RegistryFailure is thrown on.
    */
   async #persist(
+    host: RegistryHost | undefined,
     signal: AbortSignal,
     attempted: string,
     work: () => Promise<void>,
@@ -242,13 +244,14 @@ export class RegistryClient {
         return undefined;
       } catch (error) {
         if (!(error instanceof RegistryFailure)) throw error;
+        const failure = host ? error.withMessage(this.#auth.redact(host, error.message)) : error;
         failed = received() - before >= minimumBytes ? 1 : failed + 1;
         const hasGrown = failed === 1 && received() > before;
         // A line that went quiet may come back; a host that never sent anything is not waited for twice.
         const isWorthIt = error.isTransient || (error.type === 'stalled' && hasGrown);
-        if (!isWorthIt || failed >= attempts) return error;
+        if (!isWorthIt || failed >= attempts) return failure;
         const waitMs = error.retryAfterMs ?? retryDelayMs * 2 ** (failed - 1);
-        if (error.retryAfterMs !== undefined && waitMs > longestDelayMs) return error;
+        if (error.retryAfterMs !== undefined && waitMs > longestDelayMs) return failure;
         await delay(Math.min(waitMs, longestDelayMs), undefined, { signal }).catch(() => {
           throw abortError(signal, attempted);
         });

@@ -34,6 +34,12 @@ export class RegistryFailure extends Error {
     this.retryAfterMs = options.retryAfterMs;
   }
 
+  /** The same failure in other words; itself if the words are the same. Its cause goes: it would tell the old ones. */
+  withMessage(message: string): RegistryFailure {
+    if (message === this.message) return this;
+    return new RegistryFailure(this.type, message, { status: this.status, retryAfterMs: this.retryAfterMs });
+  }
+
   /** Whether the same request to the same host may do better a moment later. */
   get isTransient(): boolean {
     if (this.type === 'broken') return true;
