@@ -113,7 +113,7 @@ async function openForward(client: SpdyClient, port: number | string, requestid:
 test('a URL is absolute, works once and only for its verb; the query says nothing', async () => {
   const { server } = await start();
   const url = exec(server, ['true']);
-  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/exec\/[A-Za-z0-9_-]{8}$/);
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/exec\/[A-Za-z0-9_-]{22}$/);
   const status = async (target: string, headers: string[] = ['Connection: Upgrade', 'Upgrade: SPDY/3.1']) => {
     const { socket, answer } = await upgrade(target, 'POST', headers);
     socket.destroy();
