@@ -55,6 +55,10 @@ check: installed ## types, lint, import directions, generated files up to date
 conformance: need-root installed ## the pinned critest against berthd, every skip with its reason (root; needs Go); ARGS='--focus RE'
 	$(NODE) conformance/critest/run.ts $(ARGS)
 
+.PHONY: guest-conformance
+guest-conformance: need-root installed ## critest in an emulated Debian 13: cgroup v2, systemd, AppArmor (root; needs Go; an hour); ARGS='--focus RE'
+	$(NODE) conformance/guest/run.ts $(ARGS)
+
 .PHONY: crictl
 crictl: need-root installed ## every verb of the pinned crictl against berthd, by SPDY and WebSocket (root; needs Go)
 	$(NODE) conformance/crictl/run.ts $(ARGS)
@@ -82,6 +86,11 @@ fuzz: need-root installed ## changed requests to berthd, changed input to every 
 .PHONY: audit
 audit: need-root installed ## compare Berth's records with this machine (root); ARGS='--config FILE'
 	@bin/berth-audit $(ARGS)
+
+.PHONY: status-page-e2e
+status-page-e2e: need-root installed ## the daemon's status page in Debian's chromium, which it installs (root)
+	@dpkg -s chromium >/dev/null 2>&1 || apt-get -y -q --no-install-recommends install chromium
+	$(VITEST) --project unit daemon/status-page
 
 .PHONY: generate
 generate: installed ## write the files that are made from others: proto/generated, config.toml, docs/config.md, man pages, completion

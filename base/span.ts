@@ -44,3 +44,9 @@ export async function span<T>(
 ): Promise<T> {
   return watcher === undefined ? work() : watcher({ kind, name, attributes }, async () => work());
 }
+
+/** What a span is called where people read it: `CNI ADD bridge`, `crun start`. */
+export function spanTitle({ kind, name, attributes }: Span): string {
+  if (kind === 'cni') return `CNI ${name} ${attributes.plugin}`;
+  return kind === 'oci-runtime' ? `${attributes.handler} ${name}` : name;
+}

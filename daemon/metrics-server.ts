@@ -1,15 +1,19 @@
-/** /metrics and /healthz over HTTP, for Prometheus and for whoever watches the daemon. */
+/** /metrics, /healthz and the status page over HTTP, for Prometheus and for whoever watches the daemon. Nothing can be changed here. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { Metrics } from '#base/metrics.ts';
+import type { NodeInsight } from './insight.ts';
+import type { SlowSpans } from './slow-spans.ts';
+import { statusPage } from './status-page/serve.ts';
 
 export interface MetricsServerOptions {
   /** HOST:PORT; an IPv6 address stands in brackets. */
   readonly address: string;
   readonly metrics: Metrics;
-  /** Whether the daemon serves all calls; decides /healthz. */
-  readonly isReady: () => boolean;
+  /** What the status page shows; whether it is ready decides /healthz. */
+  readonly insight: NodeInsight;
+  readonly slow: SlowSpans;
 }
 
 export interface MetricsServer {
@@ -24,7 +28,8 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   if (!match) throw new RuntimeError('InvalidArgument', `serve metrics: ${options.address} is not HOST:PORT`);
   const server = createServer({ keepAliveTimeout: 30_000, requestTimeout: 10_000 }, (request, response) => {
     answer(request.method ?? '', request.url ?? '', options).then(
-      ({ code, type, text }) => response.writeHead(code, { 'content-type': type }).end(text),
+      ({ code, type, text, headers }) =>
+        response.writeHead(code, { 'content-type': type, ...headers }).end(text),
       (error) => response.writeHead(500, { 'content-type': 'text/plain' }).end(`${messageOf(error)}\n`),
     );
   });
@@ -59,17 +64,28 @@ function listen(server: Server, host: string, port: number, shown: string): Prom
   });
 }
 
+interface Answer {
+  readonly code: number;
+  readonly type: string;
+  readonly text: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const plain = 'text/plain; charset=utf-8';
+
 async function answer(
   method: string,
   url: string,
-  { metrics, isReady }: MetricsServerOptions,
-): Promise<{ code: number; type: string; text: string }> {
-  const plain = 'text/plain; charset=utf-8';
+  { metrics, insight, slow }: MetricsServerOptions,
+): Promise<Answer> {
   if (method !== 'GET' && method !== 'HEAD') return { code: 405, type: plain, text: 'only GET\n' };
-  const [path] = url.split('?');
+  const [path = ''] = url.split('?');
   if (path === '/metrics') return { code: 200, type: metrics.contentType, text: await metrics.render() };
-  if (path !== '/healthz') return { code: 404, type: plain, text: 'see /metrics and /healthz\n' };
-  return isReady()
-    ? { code: 200, type: plain, text: 'ok\n' }
-    : { code: 503, type: plain, text: 'recovering\n' };
+  if (path === '/healthz')
+    return insight.isReady()
+      ? { code: 200, type: plain, text: 'ok\n' }
+      : { code: 503, type: plain, text: 'recovering\n' };
+  const page = await statusPage(path, insight, slow);
+  if (page) return { code: 200, ...page };
+  return { code: 404, type: plain, text: 'see /status, /metrics and /healthz\n' };
 }

@@ -1,7 +1,7 @@
 /** All metrics of the daemon, registered in one place: docs/metrics.md, dashboards and alerts are checked against it. */
 import { type StatsFs, statfsSync } from 'node:fs';
 import type { Metrics, WorkMetrics } from '#base/metrics.ts';
-import type { Span, SpanWatcher } from '#base/span.ts';
+import { type Span, type SpanWatcher, spanTitle } from '#base/span.ts';
 import { processStarts } from '#host/launch.ts';
 import { recordWriteFailures } from '#state/record-table.ts';
 import type { NodeInsight } from './insight.ts';
@@ -100,8 +100,9 @@ export function spanMetrics(metrics: Metrics, slow: SlowSpans): SpanWatcher {
     'Runs of the OCI runtime that failed.',
     ['handler', 'command'],
   );
-  const note = ({ kind, name, attributes }: Span, durationMs: number, hasFailed: boolean): void => {
-    slow.note({ kind, name, durationMs, endedAtMs: Date.now(), hasFailed });
+  const note = (span: Span, durationMs: number, hasFailed: boolean): void => {
+    const { kind, name, attributes } = span;
+    slow.note({ kind, name: spanTitle(span), durationMs, endedAtMs: Date.now(), hasFailed });
     if (kind === 'step') {
       stepSeconds({ step: name }, durationMs);
       if (hasFailed) stepFailures({ step: name });

@@ -20,6 +20,7 @@ import { changedOptions, withReloadable } from './config/compare.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/options.ts';
 import { createLog } from './log.ts';
+import type { MetricsServerOptions } from './metrics-server.ts';
 import { callMetrics, type DaemonEvents, nodeMetrics, spanMetrics } from './node-metrics.ts';
 import { settleMemoryLater } from './settle-memory.ts';
 import { SlowSpans } from './slow-spans.ts';
@@ -53,7 +54,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   watchSpans(spanMetrics(metrics, slow), ...(tracing ? [tracing.watcher] : []));
   const { socket, socketMode, socketGroup } = config.server;
   await server.listen({ path: socket, mode: socketMode, group: socketGroup });
-  const metricsServer = await startMetrics(config, metrics, readiness, log);
+  const metricsServer = await startMetrics(config, { metrics, insight: services.insight, slow }, log);
   new Lifetime({ config, reload, log, services, happened }).follow(async () => {
     log.info('shutting down; containers stay');
     events.close();
@@ -109,12 +110,12 @@ async function startTracing(config: Config, happened: DaemonEvents, log: Log): P
   return openTracing({ endpoint, samplingRatio, log, onOutcome: happened.traced });
 }
 
-async function startMetrics(config: Config, metrics: Metrics, readiness: Readiness, log: Log) {
+async function startMetrics(config: Config, shown: Omit<MetricsServerOptions, 'address'>, log: Log) {
   const { address } = config.metrics;
   if (address === '') return undefined;
   const { serveMetrics } = await import('./metrics-server.ts');
   try {
-    return await serveMetrics({ address, metrics, isReady: () => readiness.isReady });
+    return await serveMetrics({ address, ...shown });
   } catch (error) {
     // Pods matter more than figures about them.
     log.error({ err: error }, messageOf(error));

@@ -93,7 +93,7 @@ export const options = {
     address: option(
       listenAddress,
       '127.0.0.1:9095',
-      'Where /metrics (Prometheus) and /healthz are served over HTTP. Empty: nowhere.',
+      'Where /metrics (Prometheus), /healthz and a read-only status page are served over HTTP. Whoever can connect sees names of pods and images. Empty: nowhere.',
     ),
   },
   tracing: {

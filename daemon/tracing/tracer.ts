@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { isRuntimeError, messageOf } from '#base/errors.ts';
-import type { Span, SpanWatcher } from '#base/span.ts';
+import { type Span, type SpanWatcher, spanTitle } from '#base/span.ts';
 import { nowNs } from '#host/clock.ts';
 import type { EndedSpan } from './otlp.ts';
 import { parseTraceparent } from './traceparent.ts';
@@ -24,11 +24,6 @@ export interface TracerOptions {
 }
 
 const newId = (bytes: number): string => randomBytes(bytes).toString('hex');
-
-function nameOf({ kind, name, attributes }: Span): string {
-  if (kind === 'cni') return `CNI ${name} ${attributes.plugin}`;
-  return kind === 'oci-runtime' ? `${attributes.handler} ${name}` : name;
-}
 
 function attributesOf({ kind, name, attributes }: Span): Readonly<Record<string, string | number>> {
   if (kind !== 'rpc') return attributes;
@@ -62,7 +57,7 @@ export function tracingWatcher({ samplingRatio, onEnd, random = Math.random }: T
       onEnd({
         ...place,
         spanId,
-        name: nameOf(span),
+        name: spanTitle(span),
         kind: span.kind === 'rpc' ? 'server' : 'internal',
         startNs,
         endNs: startNs + BigInt(Math.round((performance.now() - startedMs) * 1e6)),
