@@ -230,12 +230,22 @@ export class ContainerStreams {
     });
     const { stdout, stderr } = output;
     const end = () => output.end();
-    const tooSlow = Promise.withResolvers<never>();
-    tooSlow.promise.catch(() => {}); // the session may have ended for another reason
+    const over = Promise.withResolvers<{ readonly exitCode: number }>();
+    over.promise.catch(() => {}); // the session may have ended for another reason
+    const atExit: AtExit = {
+      call: () => {
+        try {
+          over.resolve({ exitCode: this.#options.getContainer(record.id).exitCode });
+        } catch (error) {
+          over.reject(error);
+        }
+      },
+    };
+    callAtExit(this.#options.whenExited(record.id), atExit);
     socket.on('data', (packet: Buffer) => {
       if (output.take(packet)) return;
       socket.destroy();
-      tooSlow.reject(
+      over.reject(
         new RuntimeError(
           'ResourceExhausted',
           'attach client too slow: it left too much output unread, attach again or read the container log',
@@ -260,13 +270,9 @@ export class ContainerStreams {
       ...(stdout ? { stdout } : {}),
       ...(stderr ? { stderr } : {}),
       resize,
-      exited: Promise.race([
-        this.#options
-          .whenExited(record.id)
-          .then(() => ({ exitCode: this.#options.getContainer(record.id).exitCode })),
-        tooSlow.promise,
-      ]),
+      exited: over.promise,
       detach: () => {
+        atExit.call = undefined;
         socket.destroy();
         end();
       },
@@ -302,6 +308,18 @@ export class ContainerStreams {
       }
     }
   }
+}
+
+interface AtExit {
+  call: (() => void) | undefined;
+}
+
+/**
+ * A container keeps what waits for its exit as long as it lives, which may be years of attaches: so what is kept is this
+ * one small object, which the session empties when it goes.
+ */
+function callAtExit(exited: Promise<void>, atExit: AtExit): void {
+  void exited.then(() => atExit.call?.());
 }
 
 function closeAll(child: ExecProcess): void {
