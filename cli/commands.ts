@@ -79,6 +79,36 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/wait.ts'),
   },
   {
+    name: 'logs',
+    group: 'containers',
+    summary: 'print what a container wrote',
+    load: () => import('./commands/logs.ts'),
+  },
+  {
+    name: 'stats',
+    group: 'containers',
+    summary: 'show what containers use',
+    load: () => import('./commands/stats.ts'),
+  },
+  {
+    name: 'top',
+    group: 'containers',
+    summary: 'show the processes of a container',
+    load: () => import('./commands/top.ts'),
+  },
+  {
+    name: 'events',
+    group: 'containers',
+    summary: 'print what happens to containers and pods',
+    load: () => import('./commands/events.ts'),
+  },
+  {
+    name: 'port-forward',
+    group: 'containers',
+    summary: 'pass connections on to a port in a pod',
+    load: () => import('./commands/port-forward.ts'),
+  },
+  {
     name: 'inspect',
     group: 'containers',
     summary: 'print all that is known of containers or pods',
@@ -107,6 +137,12 @@ export const commands: readonly CommandEntry[] = [
     group: 'node',
     summary: 'show the daemon, what it holds and where',
     load: () => import('./commands/info.ts'),
+  },
+  {
+    name: 'audit',
+    group: 'node',
+    summary: 'compare records and machine',
+    load: () => import('./commands/audit.ts'),
   },
   {
     name: 'version',

@@ -1,4 +1,5 @@
 /** An exec or attach from this terminal: bytes both ways, sizes, detach keys, and how it ended. */
+import { spawnSync } from 'node:child_process';
 import type { Writable } from 'node:stream';
 import { type ChannelSocket, openChannels } from './channel-socket.ts';
 import { CommandError, UsageError } from './command.ts';
@@ -137,7 +138,7 @@ function feed(
 ): () => void {
   const keys = hasTty ? new DetachKeys(detachKeys) : undefined;
   const isRaw = hasTty && stdin.isTTY;
-  if (isRaw) stdin.setRawMode(true);
+  if (isRaw) makeRaw(stdin);
   const onData = (typed: Buffer): void => {
     const passed = keys?.take(typed) ?? typed;
     if (passed.length > 0 && !socket.send(channel.stdin, passed)) {
@@ -160,6 +161,16 @@ function feed(
     // A pipe that nobody closes would keep this process.
     stdin.unref?.();
   };
+}
+
+/**
+ * Passes on what is typed and shown unchanged. Node leaves the terminal's own translation of line ends on, which would
+ * double what the container's terminal has done already; setRawMode(false) restores that too.
+ */
+function makeRaw(stdin: NodeJS.ReadStream): void {
+  stdin.setRawMode(true);
+  // Without stty the picture of full-screen programs may be off, no more.
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 
 /** What the error channel said at the end (metav1.Status). */

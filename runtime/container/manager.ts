@@ -503,7 +503,7 @@ export class CrunContainers implements ContainerManager {
       timeoutMs,
       drainMs: this.#options.execDrainMs,
       isDetached: mustDetach(runtime, record.config, sandbox.config),
-      listProcesses: () => this.#listProcesses(record),
+      listProcesses: () => this.listProcesses(record),
     };
     try {
       return await execSync(runtime, request, signal);
@@ -516,7 +516,8 @@ export class CrunContainers implements ContainerManager {
     }
   }
 
-  #listProcesses({ cgroupsPath }: ContainerRecord): readonly number[] {
+  /** Pids, on the node, of all processes of a container; [] for one that has none. */
+  listProcesses({ cgroupsPath }: ContainerRecord): readonly number[] {
     return cgroupsPath === ''
       ? []
       : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(cgroupsPath));
@@ -527,7 +528,7 @@ export class CrunContainers implements ContainerManager {
     for (const file of files) {
       const described = readExecFile(file);
       const mark = described && markOf(described);
-      if (mark) killMarked(mark, () => this.#listProcesses(record));
+      if (mark) killMarked(mark, () => this.listProcesses(record));
     }
   }
 

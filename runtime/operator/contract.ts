@@ -5,21 +5,8 @@
  * Containers of managed pods (`#base/managed-pod.ts`) alone can be revived, because a kubelet takes an exited container for
  * one that stays exited.
  */
+import type { ProcessRow } from '#host/process-table.ts';
 import type { ContainerRecord } from '../container/record.ts';
-
-/** A process of a container as the host sees it. */
-export interface ContainerProcess {
-  readonly pid: number;
-  readonly parentPid: number;
-  readonly uid: number;
-  /** One letter, as in /proc/PID/stat. */
-  readonly state: string;
-  /** Unix nanoseconds. */
-  readonly startedAtNs: bigint;
-  readonly cpuNs: bigint;
-  readonly residentBytes: bigint;
-  readonly command: readonly string[];
-}
 
 export interface ContainerOperations {
   /** The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile. */
@@ -32,7 +19,7 @@ export interface ContainerOperations {
    */
   revive(id: string, signal: AbortSignal): Promise<void>;
   /** Throws NotFound, FailedPrecondition (not running). */
-  listProcesses(id: string): readonly ContainerProcess[];
+  listProcesses(id: string): readonly ProcessRow[];
   /** A tar archive of what is at `path`, links confined to the root. Throws NotFound, FailedPrecondition. */
   copyFrom(
     id: string,

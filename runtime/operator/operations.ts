@@ -1,6 +1,7 @@
 /** The operations of `contract.ts` on this node's containers. */
 import { abortError, RuntimeError } from '#base/errors.ts';
 import { isManagedPod } from '#base/managed-pod.ts';
+import { type ProcessRow, readProcessRows } from '#host/process-table.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import type { RuntimePaths } from '../paths.ts';
@@ -8,7 +9,7 @@ import type { RecordStore } from '../record-store.ts';
 import type { PinnedSandboxes } from '../sandbox/manager.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
-import type { ContainerOperations, ContainerProcess } from './contract.ts';
+import type { ContainerOperations } from './contract.ts';
 
 export interface NodeOperationsOptions {
   readonly containers: CrunContainers;
@@ -63,8 +64,15 @@ export class NodeOperations implements ContainerOperations {
     await sandboxes.whileReady(sandboxId, signal, () => containers.revive(id, signal));
   }
 
-  listProcesses(id: string): readonly ContainerProcess[] {
-    throw notYet(id);
+  listProcesses(idOrPrefix: string): readonly ProcessRow[] {
+    const { containers } = this.#options;
+    const record = containers.get(idOrPrefix);
+    if (record.state !== 'running')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is ${record.state}; only a running one has processes`,
+      );
+    return readProcessRows(containers.listProcesses(record));
   }
 
   // biome-ignore lint/correctness/useYield: not built yet
