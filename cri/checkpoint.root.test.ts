@@ -1,9 +1,11 @@
 /** Containers and pods that go on from where they were, on a kernel, an OCI runtime and a CRIU that can do it. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { pushImage } from '#conformance/fixtures/registry.ts';
 import { ensureNewerCriu } from '#conformance/tools/newer-criu.ts';
 import type { ContainerConfigInit, PodSandboxConfigInit } from '#proto/generated/cri.ts';
 import { type DaemonBed, openDaemonBed, testImage } from './testing/daemon-bed.ts';
@@ -146,6 +148,64 @@ describe.skipIf(tools.obstacle !== undefined).each(['crun', 'runc'])('with %s', 
     expect(readdirSync(join(bed.dir, 'root', 'restores'))).toEqual([]);
   });
 });
+
+/** An image whose only layer is the archive, as `checkpointctl build` and buildah make it; pushed as library/NAME. */
+async function pushCheckpoint(archive: string, name: string): Promise<void> {
+  const blob = (bytes: Buffer, mediaType: string) => {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    return { digest, mediaType, bytes, size: bytes.length };
+  };
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+  const oci = 'application/vnd.oci.image';
+  const layer = blob(readFileSync(archive), `${oci}.layer.v1.tar`);
+  const rootfs = { type: 'layers', diff_ids: [layer.digest] };
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+  const config = blob(json({ architecture, os: 'linux', config: {}, rootfs }), `${oci}.config.v1+json`);
+  const describe = ({ digest, mediaType, size }: typeof layer) => ({ digest, mediaType, size });
+  const manifest = blob(
+    json({
+      schemaVersion: 2,
+      mediaType: `${oci}.manifest.v1+json`,
+      config: describe(config),
+      layers: [describe(layer)],
+      annotations: { 'org.criu.checkpoint.container.name': name },
+    }),
+    `${oci}.manifest.v1+json`,
+  );
+  await pushImage(bed.registryHost, `library/${name}:latest`, {
+    root: manifest,
+    manifest,
+    blobs: [config, layer],
+  });
+}
+
+test.skipIf(tools.obstacle !== undefined)(
+  'a container goes on from an image',
+  { timeout: 60_000 },
+  async () => {
+    const { client, dir } = bed;
+    const pod = await runPod('image-from');
+    const id = await start(pod, counter('count', { envs: [{ key: 'COLOUR', value: Buffer.from('green') }] }));
+    const before = await untilCounted('image-from', 'count', 5);
+    const location = join(dir, 'image.tar');
+    await client.call('CheckpointContainer', { container_id: id, location });
+    await client.call('RemovePodSandbox', { pod_sandbox_id: pod });
+    await pushCheckpoint(location, 'point');
+    const image = 'docker.io/library/point:latest';
+    const { image_ref } = await client.call('PullImage', { image: { image } });
+    const next = await runPod('image-to');
+    const restored = await start(next, {
+      metadata: { name: 'count' },
+      image: { image: image_ref, user_specified_image: image },
+      log_path: 'count.log',
+    });
+    await untilCounted('image-to', 'count', 3);
+    expect(counted('image-to', 'count')[0]).toBeGreaterThan(before);
+    expect(await run(restored, 'sh', '-c', 'echo $COLOUR')).toBe('green');
+    await client.call('RemovePodSandbox', { pod_sandbox_id: next });
+    await client.call('RemoveImage', { image: { image } });
+  },
+);
 
 describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
   test('goes on as a whole, as it was at one moment', { timeout: 120_000 }, async () => {
