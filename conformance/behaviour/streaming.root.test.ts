@@ -334,6 +334,7 @@ test.each(Object.keys(stuck).flatMap((name) => transports.map((transport) => [na
     await bed.sh(main, 'until netstat -ltn | grep -q ":84 "; do sleep 0.05; done');
     const sessions: Opened[] = [];
     const before = residentMiB();
+    const movedBefore = ioBytes();
     for (let index = 0; index < 6; index += 1) sessions.push(await stuck[name]!(transport, where, main));
     for (const { socket } of sessions) socket.pause();
     if (name.startsWith('attach')) sessions[0]!.write(message);
@@ -343,12 +344,12 @@ test.each(Object.keys(stuck).flatMap((name) => transports.map((transport) => [na
       const unsent = () => sessions.every(({ socket }) => socket.writableLength > 4 * 2 ** 20);
       await expect.poll(unsent, { timeout: 10_000 }).toBe(true);
     }
-    // Until nothing moves any more, or the flood is over.
+    // Until much has moved, and then nothing does any more, or the flood is over.
     let last = -1;
     await until(
       async () => {
         const now = ioBytes();
-        const isStill = now - last < 4096;
+        const isStill = now - last < 4096 && now - movedBefore > 2 * 2 ** 20;
         last = now;
         await delay(200);
         return isStill || undefined;
