@@ -1,10 +1,11 @@
 /** Small JSON records on disk: replaced as a whole or not at all. */
 import { closeSync, fdatasync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { writing } from '#base/disk-full.ts';
 import { errnoOf } from '#base/errors.ts';
 
 /**
  * Writes `text` to `path` with `mode`, atomically for every reader and for a kill of this process. A power loss soon after
- * may lose it, or leave it empty. Throws Node's error.
+ * may lose it, or leave it empty. Throws ResourceExhausted if the disk is full, else Node's error.
  */
 export function writeRecord(path: string, text: string, mode: number): void {
   closeSync(writeAndRename(path, text, mode));
@@ -29,10 +30,11 @@ function writeAndRename(path: string, text: string, mode: number): number {
   const draft = `${path}.tmp`;
   const fd = openSync(draft, 'w', mode);
   try {
-    writeSync(fd, text);
+    writing(path, () => writeSync(fd, text));
     renameSync(draft, path);
   } catch (error) {
     closeSync(fd);
+    removeRecord(draft);
     throw error;
   }
   return fd;

@@ -47,3 +47,21 @@ test('a disk that is full before there is a reserve is no reason to fail', () =>
   expect(table.load().records).toEqual([{ id: 'a' }]);
   database.close();
 });
+
+test('a record that finds no room is refused with the file and the next step, and changes nothing', () => {
+  const path = join(dir, 'state.db');
+  const database = openDatabase(path);
+  const table = new RecordTable<{ id: string; text: string }>(database, 'things', () => true);
+  table.put({ id: 'a', text: 'old' });
+  reserveLogRoom(database, path);
+  fillDisk();
+  const put = () => table.put({ id: 'a', text: 'x'.repeat(8 << 20) });
+  expect(put).toThrow(expect.objectContaining({ kind: 'ResourceExhausted' }));
+  expect(put).toThrow(path);
+  expect(put).toThrow('try again');
+  expect(table.load().records).toEqual([{ id: 'a', text: 'old' }]);
+  rmSync(join(dir, 'ballast'));
+  put();
+  expect(table.load().records[0]?.text).toHaveLength(8 << 20);
+  database.close();
+});

@@ -98,9 +98,16 @@ export class FaultBed {
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
   }
 
-  /** Makes the folder, the network's configuration and the registry. Starts no daemon. */
-  static async prepare(network: BedNetwork = 'cni'): Promise<FaultBed> {
+  /**
+   * Makes the folder, the network's configuration and the registry. Starts no daemon. `furnish` is called first, with the
+   * folder: `lib` in it will be the daemon's root_dir, `run` its state_dir.
+   */
+  static async prepare(
+    network: BedNetwork = 'cni',
+    furnish: (dir: string) => Promise<void> = async () => {},
+  ): Promise<FaultBed> {
     const dir = mkdtempSync(join(tmpdir(), 'bf-'));
+    await furnish(dir);
     const registry = await startRegistry({ dataDir: join(dir, 'registry') });
     const base = makeBusyboxLayer(readFileSync('/bin/busybox'), await listApplets('/bin/busybox'));
     const entry = (path: string, content: string) =>

@@ -23,6 +23,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { writing } from '#base/disk-full.ts';
 import { errnoOf, RuntimeError } from '#base/errors.ts';
 import type { Digest } from '../contract.ts';
 import { algorithmOf, digestOf, hexOf, isDigest } from '../digest.ts';
@@ -96,7 +97,12 @@ export class ContentStore {
     this.#temporary += 1;
     const path = this.pathOf(digest);
     const temporary = `${path}.${this.#temporary}`;
-    writeFileSync(temporary, content, { mode: 0o600 });
+    try {
+      writing(path, () => writeFileSync(temporary, content, { mode: 0o600 }));
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
     renameSync(temporary, path);
     this.#sizes.set(digest, content.length);
   }

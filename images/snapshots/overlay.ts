@@ -4,6 +4,7 @@
  */
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDiskFull } from '#base/disk-full.ts';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import { longestMountOptions, MS_RDONLY, performMount, unmount } from '#host/mount.ts';
 import { setXattr } from '#host/xattr.ts';
@@ -91,8 +92,9 @@ export class OverlaySnapshotter extends DirectorySnapshotter {
  */
 export function findOverlayObstacle(root: string): string | undefined {
   mkdirSync(root, { recursive: true, mode: 0o700 });
-  const probe = mkdtempSync(join(root, 'probe-'));
+  let probe = '';
   try {
+    probe = mkdtempSync(join(root, 'probe-'));
     const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) =>
       join(probe, name),
     );
@@ -103,9 +105,11 @@ export function findOverlayObstacle(root: string): string | undefined {
     unmount(merged!);
     return undefined;
   } catch (error) {
+    // Says nothing about overlayfs, and layers that are here were made for it.
+    if (isDiskFull(error)) return undefined;
     return `overlayfs does not work on ${root}: ${messageOf(error)}`;
   } finally {
-    rmSync(probe, { recursive: true, force: true });
+    if (probe !== '') rmSync(probe, { recursive: true, force: true });
   }
 }
 

@@ -3,6 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { writing } from '#base/disk-full.ts';
 import { RuntimeError } from '#base/errors.ts';
 import { parseExactly } from '#base/exact-json.ts';
 import {
@@ -83,7 +84,7 @@ function userInRoot(rootfs: string, user: string, own: OciProcess['user']): OciP
 export function writeExecFile(bundle: string, described: OciProcess): string {
   counter += 1;
   const file = join(bundle, `exec-${process.pid}-${counter}.json`);
-  writeFileSync(file, JSON.stringify(described), { mode: 0o600 });
+  writing(file, () => writeFileSync(file, JSON.stringify(described), { mode: 0o600 }));
   return file;
 }
 

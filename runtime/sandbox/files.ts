@@ -1,6 +1,7 @@
 /** The files that every container of a pod sees: resolv.conf, hostname, hosts, and /dev/shm. */
 import { chownSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writing } from '#base/disk-full.ts';
 import { errnoOf } from '#base/errors.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
 import type { DnsConfig } from './config.ts';
@@ -40,11 +41,15 @@ const shmBytes = '65536k';
 export function makeSandboxFiles(request: SandboxFilesRequest): void {
   const { directory } = request;
   mkdirSync(directory, { recursive: true, mode: 0o711 });
-  writeFileSync(join(directory, 'hostname'), `${request.hostname}\n`, { mode: 0o644 });
+  const hostname = join(directory, 'hostname');
+  writing(hostname, () => writeFileSync(hostname, `${request.hostname}\n`, { mode: 0o644 }));
   copyOrEmpty('/etc/hosts', join(directory, 'hosts'));
   const resolvConf = join(directory, 'resolv.conf');
   if (request.dns === undefined) copyOrEmpty('/etc/resolv.conf', resolvConf);
-  else writeFileSync(resolvConf, formatResolvConf(request.dns), { mode: 0o644 });
+  else {
+    const text = formatResolvConf(request.dns);
+    writing(resolvConf, () => writeFileSync(resolvConf, text, { mode: 0o644 }));
+  }
   for (const name of ['hostname', 'hosts', 'resolv.conf'])
     chownSync(join(directory, name), request.owner.uid, request.owner.gid);
   if (!request.ownShm) return;

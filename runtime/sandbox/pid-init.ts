@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writing } from '#base/disk-full.ts';
 import { RuntimeError } from '#base/errors.ts';
 import { MS_NODEV, MS_NOSUID, performMount, unmountAll } from '#host/mount.ts';
 import { isRunning, type ProcessIdentity, signalProcess } from '#host/proc.ts';
@@ -75,7 +76,8 @@ export class PidInit {
       ),
       ...(this.#options.host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
     });
-    writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+    const file = join(bundle, 'config.json');
+    writing(file, () => writeFileSync(file, JSON.stringify(spec), { mode: 0o600 }));
     const started = await createMonitored(
       this.#options.conmonPath,
       {
