@@ -4,6 +4,7 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writing } from '#base/disk-full.ts';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { step } from '#base/step.ts';
@@ -365,10 +366,14 @@ export class ContainerCreator {
   async #writeBundle(record: ContainerRecord, handler: CliRuntime, spec: OciSpec): Promise<void> {
     const bundle = this.#options.paths.bundle(record.id);
     await step('create-container/write-bundle', () => {
-      writeFileSync(join(bundle, 'config.json'), JSON.stringify(this.#seccompFilters.apply(spec, handler)), {
-        mode: 0o600,
-      });
-      writeFileSync(join(bundle, 'process.json'), JSON.stringify(spec.process), { mode: 0o600 });
+      const files = [
+        ['config.json', JSON.stringify(this.#seccompFilters.apply(spec, handler))],
+        ['process.json', JSON.stringify(spec.process)],
+      ] as const;
+      for (const [name, text] of files) {
+        const path = join(bundle, name);
+        writing(path, () => writeFileSync(path, text, { mode: 0o600 }));
+      }
       if (record.logPath !== '') mkdirSync(dirname(record.logPath), { recursive: true, mode: 0o755 });
     });
   }
