@@ -7,7 +7,12 @@ import { containerRecord, recordStores } from './testing/records.ts';
 
 const intervalsMs = { changing: 10, still: 40, unasked: 400 };
 let scanner: LayerScanner;
-afterEach(() => scanner.stop());
+let chosenIntervals = intervalsMs;
+let availableBytes = 0;
+afterEach(() => {
+  scanner.stop();
+  chosenIntervals = intervalsMs;
+});
 
 function setUp(usage: (id: string) => Promise<LayerUsage>, ...records: ContainerRecord[]) {
   const { containers } = recordStores();
@@ -17,9 +22,10 @@ function setUp(usage: (id: string) => Promise<LayerUsage>, ...records: Container
     containers,
     usage,
     mountpoint: '/store',
+    availableBytes: () => availableBytes,
     clock: () => ++now,
     log: pino({ level: 'silent' }),
-    intervalsMs,
+    intervalsMs: chosenIntervals,
   });
   const tell = (type: LifecycleEventType, record: ContainerRecord) =>
     scanner.onEvent({ type, subjectId: record.id, sandboxId: record.sandboxId, atNs: 1n });
@@ -100,5 +106,39 @@ it('survives a layer that cannot be counted', async () => {
   );
   scanner.start();
   await expect.poll(() => scanner.find(b.id)).toBeDefined();
+  expect(scanner.find(a.id)).toBeUndefined();
+});
+
+it('has new figures for a list when the disk has lost much room, and only then', async () => {
+  const gib = 2 ** 30;
+  availableBytes = 4 * gib;
+  let usedBytes = 1;
+  const usage = vi.fn(async () => ({ usedBytes, inodesUsed: 1 }));
+  const a = containerRecord('a', 'pod');
+  const ended = containerRecord('ended', 'pod', { state: 'exited' });
+  chosenIntervals = { changing: 60_000, still: 60_000, unasked: 60_000 };
+  setUp(usage, a, ended);
+  scanner.start();
+  await expect.poll(() => scanner.find(ended.id)?.usedBytes).toBe(1n);
+  await scanner.catchUp();
+  usedBytes = gib;
+  availableBytes -= 1000;
+  await scanner.catchUp();
+  expect(scanner.find(a.id)?.usedBytes).toBe(1n);
+  availableBytes -= gib;
+  await scanner.catchUp();
+  expect(scanner.find(a.id)?.usedBytes).toBe(BigInt(gib));
+  expect(scanner.find(ended.id)?.usedBytes).toBe(1n);
+  expect(usage).toHaveBeenCalledTimes(3);
+});
+
+it('does not wait for ever for a count', async () => {
+  availableBytes = 2 ** 32;
+  const a = containerRecord('a', 'pod');
+  setUp(() => new Promise(() => {}), a);
+  scanner.start();
+  await scanner.catchUp();
+  availableBytes = 0;
+  await scanner.catchUp();
   expect(scanner.find(a.id)).toBeUndefined();
 });

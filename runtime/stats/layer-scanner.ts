@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import type { Log } from '#base/log.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import type { LifecycleEvent } from '../contract.ts';
@@ -18,6 +19,8 @@ export interface LayerScannerSettings {
   /** Unix nanoseconds. */
   readonly clock: () => bigint;
   readonly log: Log;
+  /** Room on that file system in bytes; undefined if it cannot be asked. Elsewhere only in tests. */
+  readonly availableBytes?: () => number | undefined;
   /** Between two counts of a layer that changes; of one that does not, while somebody asks; and while nobody does. */
   readonly intervalsMs?: { readonly changing: number; readonly still: number; readonly unasked: number };
 }
@@ -40,11 +43,15 @@ const lanes = 4;
 /** Layers slower than this share one lane, so that a huge one keeps no other waiting. */
 const slowMs = 1_000;
 const askedForMs = 120_000;
+/** What the disk may lose before old figures would mislead, and for how long a question waits for new ones. */
+const noticedLossBytes = 64 << 20;
+const patienceMs = 500;
 
 /**
- * Counts writable layers in the background, never within a question: first when the container is created, then every ten
+ * Counts writable layers in the background: first when the container is created, then every ten
  * seconds while the figures change, up to every minute while they do not, more rarely while nobody asks, once more after
- * the container exited, and never again. Layers of images are not its business: they do not change.
+ * the container exited, and never again. A question waits for a count only if the disk has lost much room since the last one,
+ * and then not for long: the kubelet, which asks every ten seconds, would evict the wrong pod by the old figures. Layers of images are not its business: they do not change.
  */
 export class LayerScanner {
   readonly #settings: LayerScannerSettings;
@@ -55,6 +62,8 @@ export class LayerScanner {
   #isSlowRunning = false;
   #isStopped = true;
   #askedAtMs = Number.NEGATIVE_INFINITY;
+  #lastAvailableBytes = 0;
+  readonly #waiting = new Set<() => void>();
 
   constructor(settings: LayerScannerSettings) {
     this.#settings = settings;
@@ -96,6 +105,38 @@ export class LayerScanner {
     this.#askedAtMs = now;
     if (wasUnasked) this.#schedule();
     return this.#layers.get(containerId)?.figures;
+  }
+
+  /**
+   * Before a list: resolves at once unless the disk has lost much room; else when every layer that can change and is not slow
+   * was counted anew, at the latest after half a second.
+   */
+  async catchUp(): Promise<void> {
+    const available = (this.#settings.availableBytes ?? (() => readAvailable(this.#settings.mountpoint)))();
+    if (available === undefined || this.#isStopped) return;
+    const lost = this.#lastAvailableBytes - available;
+    if (lost > 0 && lost < noticedLossBytes) return;
+    this.#lastAvailableBytes = available;
+    if (lost <= 0) return;
+    for (const layer of this.#layers.values())
+      if (canCatchUp(layer)) layer.countedAtMs = Number.NEGATIVE_INFINITY;
+    this.#schedule();
+    if (!this.#isBehind()) return;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, patienceMs);
+      this.#waiting.add(wake);
+    });
+  }
+
+  #isBehind(): boolean {
+    return [...this.#layers.values()].some(
+      (layer) => canCatchUp(layer) && layer.countedAtMs === Number.NEGATIVE_INFINITY,
+    );
   }
 
   #ensureLayer(id: string): Layer {
@@ -173,6 +214,8 @@ export class LayerScanner {
     if (isSlow) this.#isSlowRunning = false;
     if (!containers.findExact(id)) this.#layers.delete(id);
     this.#schedule();
+    if (this.#waiting.size === 0 || this.#isBehind()) return;
+    for (const wake of this.#waiting) wake();
   }
 
   #keep(layer: Layer, figures: WritableLayerFigures): void {
@@ -182,5 +225,19 @@ export class LayerScanner {
       ? Math.min(layer.intervalMs * 2, this.#intervalsMs.unasked)
       : this.#intervalsMs.changing;
     layer.figures = figures;
+  }
+}
+
+function canCatchUp(layer: Layer): boolean {
+  return !layer.isFinal && layer.tookMs <= slowMs;
+}
+
+function readAvailable(path: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    // Then the layers cannot be counted either, which is told there.
+    return undefined;
   }
 }

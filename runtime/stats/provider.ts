@@ -48,7 +48,7 @@ export interface CgroupStatsProviderSettings {
 }
 
 /**
- * Figures from cgroup files, /proc and sysfs, read when somebody asks; only writable layers are counted beforehand. Lists
+ * Figures from cgroup files, /proc and sysfs, read when somebody asks; writable layers are counted beforehand. Lists
  * read a few files per container and give the event loop back every few milliseconds. No child process, no lock, and a
  * container that cannot be read is left out without holding up the others.
  */
@@ -93,6 +93,7 @@ export class CgroupStatsProvider implements StatsProvider {
   }
 
   async listContainerStats(filter?: ContainerStatsFilter): Promise<readonly ContainerStats[]> {
+    await this.#layers.catchUp();
     const chosen = this.#settings.containers
       .list()
       .filter(
@@ -116,6 +117,7 @@ export class CgroupStatsProvider implements StatsProvider {
   }
 
   async listPodSandboxStats(filter?: PodSandboxStatsFilter): Promise<readonly PodSandboxStats[]> {
+    await this.#layers.catchUp();
     const chosen = this.#readySandboxes().filter(
       (record) => record.id.startsWith(filter?.id ?? '') && hasLabels(record.config.labels, filter?.labels),
     );
