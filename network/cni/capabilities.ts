@@ -111,6 +111,13 @@ export function capabilityArgsOf(
 
 /** CNI_ARGS of a pod, in the form that Kubernetes plugins know. */
 export function cniArgsOf(request: PodNetworkRequest): [string, string][] {
+  // CNI_ARGS has no way to write a semicolon: one in a name would begin an argument of the pod's own choice.
+  for (const value of [request.namespace, request.name, request.uid])
+    if (/[;\0]/.test(value))
+      throw new RuntimeError(
+        'InvalidArgument',
+        `attaching sandbox ${request.sandboxId}: CNI plugins cannot be told the name ${JSON.stringify(value)}`,
+      );
   return [
     ['IgnoreUnknown', '1'],
     ['K8S_POD_NAMESPACE', request.namespace],

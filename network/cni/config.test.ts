@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { capabilityArgsOf, parseBitRate } from './capabilities.ts';
+import { capabilityArgsOf, cniArgsOf, parseBitRate } from './capabilities.ts';
 import { parseNetworkList, parseSinglePlugin } from './config.ts';
 import { ConfigFolder, loadFolder } from './config-folder.ts';
 import { deriveConfig } from './invoke.ts';
@@ -108,6 +108,11 @@ describe('what a plugin reads', () => {
       'io.kubernetes.cri.pod-annotations': request.annotations,
     });
     expect(capabilityArgsOf(request, parseNetworkList(listOf('pods'), 'x'), [])).toEqual({});
+  });
+
+  test('has names that a plugin can be told, and no argument hidden in one', () => {
+    expect(cniArgsOf(request)).toContainEqual(['K8S_POD_NAME', request.name]);
+    expect(() => cniArgsOf({ ...request, name: 'web;IP=10.0.0.1' })).toThrow(/cannot be told the name/);
   });
 
   test.each([
