@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { formatFinding } from '#base/finding.ts';
 import { FaultBed, imageName } from '#conformance/faults/bed.ts';
 import { PodWalk } from '#conformance/faults/pod-walk.ts';
@@ -60,6 +60,12 @@ function damage(table: string, id: string, change: (text: string) => string): vo
   const database = new DatabaseSync(join(bed.config.daemon.rootDir, 'state.db'));
   const row = database.prepare(`SELECT record FROM ${table} WHERE id = ?`).get(id) as { record: string };
   database.prepare(`UPDATE ${table} SET record = ? WHERE id = ?`).run(change(row.record), id);
+  database.close();
+}
+
+function forgetRecord(table: string, id: string): void {
+  const database = new DatabaseSync(join(bed.config.daemon.rootDir, 'state.db'));
+  database.prepare(`DELETE FROM ${table} WHERE id = ?`).run(id);
   database.close();
 }
 
@@ -203,6 +209,25 @@ test('a sandbox of which only the id is left is removed with everything it had',
   await bed.call('RemovePodSandbox', { pod_sandbox_id: sandbox!.id });
   expect((await bed.call('ListContainers', {})).containers).toEqual([]);
   expect(await findings()).toEqual([]);
+});
+
+test('a container whose sandbox has no record is shown as a stray, ended with that as its reason, and removed', async () => {
+  const walk = await newPod();
+  const container = pidOf(walk.containerId, 'container');
+  const [sandbox] = (await bed.call('ListPodSandbox', {})).items;
+  await bed.kill();
+  forgetRecord('sandboxes', sandbox!.id);
+  expect((await findings()).join()).toContain('container without a sandbox');
+  await bed.start();
+  await vi.waitFor(async () => expect((await statusOf(walk.containerId)).reason).toBe('SandboxLost'), {
+    timeout: 10_000,
+  });
+  expect(existsSync(`/proc/${container}`)).toBe(false);
+  const status = await statusOf(walk.containerId);
+  expect(status).toMatchObject({ state: 2, exit_code: 137 });
+  expect(status.message).toContain(sandbox!.id);
+  await walk.removeContainer();
+  await vi.waitFor(async () => expect(await findings()).toEqual([]), { timeout: 10_000 });
 });
 
 test('after a reboot containers are exited with a reason, sandboxes not ready, and addresses given back', async () => {

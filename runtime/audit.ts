@@ -4,7 +4,7 @@
  */
 import type { Finding } from '#base/finding.ts';
 import { auditFolders } from './audit/folders.ts';
-import type { AuditInput } from './audit/machine.ts';
+import { type AuditInput, isLiveContainer } from './audit/machine.ts';
 import { auditMounts } from './audit/mounts.ts';
 import { auditProcesses } from './audit/processes.ts';
 
@@ -16,5 +16,12 @@ export function auditRuntime(input: AuditInput): Finding[] {
     const mend = 'stop and remove it: it is shown as unknown';
     return { kind: 'missing', what: 'readable record', id, path: 'state.db', mend };
   });
-  return [...damaged, ...auditMounts(input), ...auditFolders(input), ...auditProcesses(input)];
+  const known = new Set<string>([...input.sandboxes.map(({ id }) => id), ...input.damaged]);
+  const strays = input.containers
+    .filter((record) => isLiveContainer(record) && !known.has(record.sandboxId))
+    .map(({ id, sandboxId }): Finding => {
+      const mend = 'restart berthd, which ends it, then remove the container';
+      return { kind: 'leak', what: 'container without a sandbox', id, path: sandboxId, mend };
+    });
+  return [...damaged, ...strays, ...auditMounts(input), ...auditFolders(input), ...auditProcesses(input)];
 }

@@ -85,7 +85,10 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     .then(() => Promise.all(abandoned.map(removeVolumes)));
   const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
   if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
-  const settled = work.then(() => payDebts(options)).then(() => collectNetworkGarbage(options));
+  const settled = work
+    .then(() => endLost(options))
+    .then(() => payDebts(options))
+    .then(() => collectNetworkGarbage(options));
   return { sandboxes: sandboxes.list().length, containers: containers.list().length, settled };
 }
 
@@ -188,6 +191,31 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     if (id !== undefined && !isKnown(id))
       await remove('a snapshot', key, () => options.snapshotter.remove(key));
   }
+}
+
+/** How long the end of a lost container is waited for; it is tried on after that. */
+const lostPatienceMs = 10_000;
+
+/**
+ * Containers that run in a sandbox of which no record is left: without its network, which goes back to others, and with nobody
+ * to stop it as a pod. They are ended, and stay to be seen until a client removes them.
+ */
+async function endLost({ containers, sandboxes, containerManager, log }: RecoveryOptions): Promise<void> {
+  const lost = containers
+    .list()
+    .filter(
+      ({ state, sandboxId }) => state !== 'exited' && state !== 'creating' && !sandboxes.findExact(sandboxId),
+    );
+  await Promise.all(
+    lost.map(async ({ id, sandboxId }) => {
+      log.error({ containerId: id, sandboxId }, 'ending a container whose sandbox has no record');
+      try {
+        await containerManager.endLost(id, AbortSignal.timeout(lostPatienceMs));
+      } catch (error) {
+        log.error({ containerId: id, err: error }, `ending it failed: ${messageOf(error)}`);
+      }
+    }),
+  );
 }
 
 /** Pays what sandboxes without a record owe to the network. What cannot be paid now is tried at the next start. */

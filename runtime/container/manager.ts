@@ -221,6 +221,17 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
+  /** Runs `work` while an exited container stays exited: nobody revives or removes it. Throws NotFound, FailedPrecondition. */
+  async whileExited<T>(id: ContainerId, work: () => Promise<T>): Promise<T> {
+    await this.#exits.whenSettled(id);
+    return this.#lock.run(`remove ${id}`, () => {
+      const record = this.#containers.getExact(id);
+      if (record.state !== 'exited' || record.isRemoving)
+        throw new RuntimeError('FailedPrecondition', `container ${id} is ${record.state} now; try again`);
+      return work();
+    });
+  }
+
   /** Settles when no container of the sandbox is being created. New ones are refused once the sandbox is not ready. */
   async awaitCreations(sandboxId: SandboxId): Promise<void> {
     await Promise.allSettled(this.#creating.get(sandboxId) ?? []);
@@ -308,6 +319,16 @@ export class CrunContainers implements ContainerManager {
     const record = this.#containers.findExact(id);
     if (!record || record.state === 'exited' || record.state === 'creating') return;
     await this.#end(record, 0, signal);
+  }
+
+  /** Kills a container whose sandbox has no record, and says so as the reason of its exit. Throws when `signal` is aborted first. */
+  async endLost(id: ContainerId, signal: AbortSignal): Promise<void> {
+    await this.kill(id, signal);
+    const { sandboxId } = this.#containers.getExact(id);
+    this.#containers.update(id, {
+      reason: 'SandboxLost',
+      message: `sandbox ${sandboxId} of this container has no record any more, so the container was ended; remove it`,
+    });
   }
 
   async #end(record: ContainerRecord, timeoutMs: number, signal: AbortSignal): Promise<void> {
