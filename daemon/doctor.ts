@@ -42,6 +42,7 @@ export function readersOf(config: Config): Readers {
         chosen: chosen && {
           path: chosen.path,
           name: chosen.list.name,
+          version: chosen.list.cniVersion,
           plugins: chosen.list.plugins.map(({ raw }) => raw),
         },
         hasCandidates,

@@ -55,6 +55,8 @@ export interface DoctorConfig {
 export interface ChosenNetwork {
   readonly path: string;
   readonly name: string;
+  /** Of the specification. */
+  readonly version: string;
   /** The plugins' objects as written. */
   readonly plugins: readonly Readonly<Record<string, unknown>>[];
 }

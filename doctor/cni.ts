@@ -76,6 +76,12 @@ export const cni = defineArea(
       breaks: 'the network: the node is NotReady, and pods do not start',
       mend: 'apt-get install containernetworking-plugins, or install the pod network that brings {plugin}',
     },
+    'version-unsupported': {
+      severity: 'error',
+      what: '{path} is written for CNI {version}, and its plugin {plugin} speaks {spoken}',
+      breaks: 'every pod: attaching it to the network fails',
+      mend: 'set "cniVersion": "{newest}" in {path}, or install a newer {plugin}',
+    },
     'iptables-missing': {
       severity: 'error',
       what: 'iptables is not there, and the CNI plugin {plugin} of {path} calls it',
@@ -95,7 +101,7 @@ export const cni = defineArea(
       mend: 'choose a subnet in {path} that no line of `ip route` touches',
     },
   },
-  (subject, report) => {
+  async (subject, report) => {
     const { machine, config, readers } = subject;
     const dir = config.network.cniConfigDir;
     const { chosen, hasCandidates, problems } = readers.readCniFolder(machine.at(dir));
@@ -111,6 +117,17 @@ export const cni = defineArea(
     for (const plugin of pluginNames(chosen))
       if (!dirs.some((folder) => machine.findProgram(`${folder}/${plugin}`) !== undefined))
         report('plugin-missing', { plugin, path, dirs: dirs.join(':') });
+    for (const plugin of pluginNames(chosen)) {
+      const spoken = await spokenVersions(subject, plugin);
+      if (spoken.length > 0 && !spoken.includes(chosen.version))
+        report('version-unsupported', {
+          path,
+          plugin,
+          version: chosen.version,
+          spoken: spoken.join(', '),
+          newest: spoken.at(-1) ?? '',
+        });
+    }
     const caller = chosen.plugins.find(
       ({ type, ipMasq }) => ['portmap', 'firewall'].includes(textOf(type)) || ipMasq === true,
     );
@@ -136,6 +153,20 @@ export const cni = defineArea(
     }
   },
 );
+
+/** The versions of the specification that a plugin says it speaks; empty if it does not say. */
+async function spokenVersions({ machine, config }: Subject, plugin: string): Promise<string[]> {
+  const paths = config.network.cniPluginDirs.map((folder) => `${folder}/${plugin}`);
+  const program = paths.find((path) => machine.findProgram(path) !== undefined);
+  if (program === undefined) return [];
+  const { stdout } = await machine.run(program, [], { CNI_COMMAND: 'VERSION' });
+  try {
+    const { supportedVersions = [] } = JSON.parse(stdout) as { supportedVersions?: string[] };
+    return supportedVersions;
+  } catch {
+    return []; // a plugin without this command
+  }
+}
 
 function pluginNames({ plugins }: ChosenNetwork): string[] {
   const names = plugins.flatMap(({ type, ipam }) => [textOf(type), isObject(ipam) ? textOf(ipam.type) : '']);

@@ -1,5 +1,5 @@
 import { messageOf } from '#base/errors.ts';
-import { defineArea } from './area.ts';
+import { defineArea, type Subject } from './area.ts';
 
 const start = 'systemctl start berthd, or berthd in a terminal to see what it says';
 
@@ -57,6 +57,18 @@ export const daemon = defineArea(
       breaks: 'berthd does not start',
       mend: 'kill {pid}: it has inherited the lock from a berthd that is gone',
     },
+    'kill-mode': {
+      severity: 'error',
+      what: 'the unit berthd.service has KillMode={mode}',
+      breaks: 'every container, when berthd is stopped or restarted: systemd ends them with it',
+      mend: 'set KillMode=process under [Service] (systemctl edit berthd), then systemctl daemon-reload',
+    },
+    'not-delegated': {
+      severity: 'warning',
+      what: 'the unit berthd.service has Delegate=no',
+      breaks: 'control groups of containers: systemd may move or limit what is in them',
+      mend: 'set Delegate=yes under [Service] (systemctl edit berthd), then systemctl daemon-reload && systemctl restart berthd',
+    },
     stopped: {
       severity: 'error',
       what: 'berthd (pid {pid}) is stopped or cannot be woken (state {state})',
@@ -64,7 +76,12 @@ export const daemon = defineArea(
       mend: 'kill -CONT {pid}; if it waits for a disk (state D), see dmesg',
     },
   },
-  async ({ machine, config, configProblems, daemonPid }, report) => {
+  async (subject, report) => {
+    const { machine, config, configProblems, daemonPid } = subject;
+    const unit = await readUnit(subject);
+    if (unit.KillMode !== undefined && !['process', 'none'].includes(unit.KillMode))
+      report('kill-mode', { mode: unit.KillMode });
+    if (unit.Delegate === 'no') report('not-delegated');
     for (const problem of configProblems) report('config-invalid', { problem: machine.shown(problem) });
     const path = config.server.socket;
     const mode = (machine.stat(path)?.mode ?? 0) & 0o777;
@@ -92,6 +109,17 @@ export const daemon = defineArea(
     else if (answer === 'silent') report('unresponsive', { path, pid: daemonPid });
   },
 );
+
+/** What systemd has of our unit; empty where it has none. */
+async function readUnit({ machine, isSystemd }: Subject): Promise<Readonly<Record<string, string>>> {
+  const systemctl = isSystemd ? machine.findProgram('systemctl') : undefined;
+  if (systemctl === undefined) return {};
+  const asked = ['show', 'berthd.service', '--property=LoadState,KillMode,Delegate'];
+  const { stdout } = await machine.run(systemctl, asked);
+  const entries = stdout.split('\n').map((line) => line.split('='));
+  const unit = Object.fromEntries(entries.map(([key = '', value = '']) => [key, value]));
+  return unit.LoadState === 'loaded' ? unit : {};
+}
 
 /** What the records and the machine do not agree in, as `berth-audit` says. */
 export const leftovers = defineArea(

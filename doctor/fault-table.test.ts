@@ -49,6 +49,11 @@ const hybrid = (m: PlantedMachine, without: readonly string[] = []): void => {
         `30 24 0:30 / /sys/fs/cgroup/${name} rw - cgroup cgroup rw,${name}\n`,
       );
 };
+/** With systemd as PID 1 the drivers follow. */
+const systemd = (m: PlantedMachine): void => {
+  m.write('/run/systemd/system/x', '');
+  m.edit('/var/lib/kubelet/config.yaml', 'cgroupDriver: cgroupfs', 'cgroupDriver: systemd');
+};
 const certs = '/etc/berth/certs.d';
 
 const table: readonly Planted[] = [
@@ -102,6 +107,23 @@ const table: readonly Planted[] = [
     plant: (m) => m.edit(`/proc/${daemonPid}/status`, 'S (sleeping)', 'T (stopped)'),
     mend: /kill -CONT 4711/,
   },
+  {
+    id: 'daemon/kill-mode',
+    plant: (m) => {
+      systemd(m);
+      m.program('systemctl', 'LoadState=loaded\nKillMode=control-group\nDelegate=yes');
+    },
+    what: /KillMode=control-group/,
+    mend: /KillMode=process/,
+  },
+  {
+    id: 'daemon/not-delegated',
+    plant: (m) => {
+      systemd(m);
+      m.program('systemctl', 'LoadState=loaded\nKillMode=process\nDelegate=no');
+    },
+    mend: /Delegate=yes/,
+  },
   // Privileges
   {
     id: 'privileges/not-root',
@@ -136,6 +158,12 @@ const table: readonly Planted[] = [
     what: /4\.19/,
     mend: /linux-image/,
   },
+  {
+    id: 'kernel/no-recursive-readonly',
+    plant: (m) => m.write('/proc/sys/kernel/osrelease', '5.10.0-28-amd64\n'),
+    mend: /linux-image/,
+  },
+  { id: 'kernel/no-pressure', plant: (m) => m.remove('/proc/pressure'), mend: /psi=1/ },
   {
     id: 'kernel/no-user-namespaces',
     plant: (m) => m.write('/proc/sys/kernel/osrelease', '6.1.0-18-amd64\n'),
@@ -237,6 +265,12 @@ const table: readonly Planted[] = [
     plant: (m) => m.remove('/usr/bin/conmon'),
     mend: /apt-get install conmon/,
   },
+  {
+    id: 'programs/conmon-fails',
+    plant: (m) => m.program('conmon', 'libglib-2.0.so.0: cannot open shared object file', 127),
+    what: /libglib/,
+    mend: /--reinstall conmon/,
+  },
   { id: 'programs/nft-missing', plant: (m) => m.remove('/usr/bin/nft'), mend: /apt-get install nftables/ },
   { id: 'programs/tool-missing', plant: (m) => m.chmod('/usr/bin/nsenter', 0o644), mend: /util-linux/ },
   { id: 'programs/init-missing', plant: (m) => m.remove('/usr/bin/catatonit'), mend: /install catatonit/ },
@@ -270,6 +304,15 @@ const table: readonly Planted[] = [
     },
     what: /plugin host-local/,
     mend: /containernetworking-plugins/,
+  },
+  {
+    id: 'cni/version-unsupported',
+    plant: (m) => {
+      installCni(m, bridge().replace('"1.0.0"', '"1.1.0"'));
+      m.program('/opt/cni/bin/bridge', '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}');
+    },
+    what: /CNI 1\.1\.0, and its plugin bridge speaks 0\.4\.0, 1\.0\.0/,
+    mend: /"cniVersion": "1\.0\.0"/,
   },
   {
     id: 'cni/iptables-missing',
@@ -318,11 +361,27 @@ const table: readonly Planted[] = [
     },
     mend: /iptables-legacy -P FORWARD ACCEPT/,
   },
+  {
+    id: 'packet-rules/firewalld',
+    plant: (m) => m.process(303, '/usr/bin/python3', '-s', '/usr/sbin/firewalld'),
+    mend: /--add-interface=berth0/,
+  },
   // Kernel switches
   {
     id: 'sysctls/no-forwarding',
-    plant: (m) => m.sysctl('net/ipv4/ip_forward', 0),
+    plant: (m) => {
+      m.write('/sys/class/net/berth0/bridge/bridge_id', '');
+      m.sysctl('net/ipv4/ip_forward', 0);
+    },
     mend: /net\.ipv4\.ip_forward=1/,
+  },
+  {
+    id: 'sysctls/no-forwarding-v6',
+    plant: (m) => {
+      installCni(m);
+      m.sysctl('net/ipv6/conf/all/forwarding', 0);
+    },
+    mend: /net\.ipv6\.conf\.all\.forwarding=1/,
   },
   {
     id: 'sysctls/bridge-unfiltered',
@@ -467,6 +526,11 @@ const table: readonly Planted[] = [
     what: /59 MiB/,
     mend: /ps -eo/,
   },
+  {
+    id: 'memory/unprotected',
+    plant: (m) => m.write(`/proc/${daemonPid}/oom_score_adj`, '0\n'),
+    mend: /OOMScoreAdjust=-999/,
+  },
   // Limits
   {
     id: 'limits/sysctl-low',
@@ -602,6 +666,14 @@ const table: readonly Planted[] = [
     mend: /chronyc makestep/,
   },
   {
+    id: 'clock/unsynchronised',
+    plant: (m) => {
+      systemd(m);
+      m.program('timedatectl', 'no');
+    },
+    mend: /set-ntp true/,
+  },
+  {
     id: 'clock/slow-source',
     plant: (m) => m.write('/sys/devices/system/clocksource/clocksource0/current_clocksource', 'acpi_pm\n'),
     mend: /echo tsc >/,
@@ -640,6 +712,25 @@ const table: readonly Planted[] = [
     id: 'neighbours/bridge-taken',
     plant: (m) => m.write('/sys/class/net/berth0/mtu', '1500'),
     mend: /ip link set berth0 name/,
+  },
+  {
+    id: 'leftovers/missing',
+    plant: (m) => {
+      m.write('/var/lib/berth/state.db', '');
+      m.read({
+        audit: async () => [
+          {
+            kind: 'missing',
+            what: 'namespace file',
+            id: 'f00d',
+            path: '/run/netns/x',
+            mend: 'remove the pod',
+          },
+        ],
+      });
+    },
+    what: /of f00d is missing/,
+    mend: /remove the pod/,
   },
   // Leftovers
   {
@@ -711,11 +802,26 @@ describe('berth doctor', () => {
     expect(found[1]!.mend).toContain('mount -t cgroup -o cpuset');
   });
 
-  it('knows of every fault what it breaks and what mends it', () => {
-    for (const { faults } of areas)
-      for (const fault of Object.values(faults)) {
-        expect(fault.breaks).not.toBe('');
-        expect(fault.mend).not.toBe('');
-      }
+  it('finds another runtime, and that it holds the NRI socket', async () => {
+    using machine = new PlantedMachine();
+    machine.lock(undefined);
+    machine.remove(`/proc/${daemonPid}`);
+    machine.answer('absent');
+    machine.process(302, '/usr/bin/containerd');
+    machine.edit('/proc/net/unix', /$/, '0000: 00000002 00000000 00010000 0001 01 4242 /run/nri/nri.sock\n');
+    const found = await machine.examine();
+    expect(found.map(({ id }) => id)).toEqual([
+      'daemon/not-running',
+      'neighbours/nri-taken',
+      'neighbours/other-runtime',
+    ]);
+    expect(found[1]!.mend).toContain('nri.socket_path');
+  });
+
+  it('is shown every fault that it knows', () => {
+    const together = ['cgroups/stray-controller', 'cgroups/controller-not-mounted', 'neighbours/nri-taken'];
+    const planted = new Set([...table.map(({ id }) => id), ...together]);
+    const known = areas.flatMap(({ name, faults }) => Object.keys(faults).map((key) => `${name}/${key}`));
+    expect(known.filter((id) => !planted.has(id))).toEqual([]);
   });
 });

@@ -58,7 +58,7 @@ export interface Machine {
   /** The path of a program in PATH, or the path itself if it is one; undefined if it cannot be run. */
   findProgram(name: string): string | undefined;
   /** Runs a program found before, with ten seconds' patience. Never rejects. */
-  run(path: string, args: readonly string[]): Promise<Ran>;
+  run(path: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ran>;
   processes(): RunningProcess[];
   /** Calls Version of the CRI on a unix socket. Never rejects. */
   ask(socketPath: string): Promise<SocketAnswer>;
@@ -148,9 +148,14 @@ export function openMachine(options: MachineOptions = {}): Machine {
       if (name.startsWith('/')) return isProgram(name) ? name : undefined;
       return programDirs.map((dir) => `${dir}/${name}`).find(isProgram);
     },
-    run: async (path, args) => {
+    run: async (path, args, env = {}) => {
       try {
-        const { status, stdout, stderr } = await run({ path: at(path), args, timeoutMs: runTimeoutMs });
+        const { status, stdout, stderr } = await run({
+          path: at(path),
+          args,
+          env: { PATH: defaultPath, LC_ALL: 'C', ...env },
+          timeoutMs: runTimeoutMs,
+        });
         const code = status.type === 'exited' ? status.code : -1;
         return { code, stdout: stdout.toString(), stderr: stderr.toString() };
       } catch (error) {

@@ -1,4 +1,4 @@
-import { defineArea, hasKubelet } from './area.ts';
+import { defineArea, hasKubelet, readNumber } from './area.ts';
 
 const leastAvailableMiB = 256;
 
@@ -19,9 +19,18 @@ export const memory = defineArea(
       breaks: 'new pods; the kernel may soon end some',
       mend: 'stop what is not needed: ps -eo rss,pid,args --sort=-rss | head',
     },
+    unprotected: {
+      severity: 'note',
+      what: 'berthd (pid {pid}) has the OOM score adjustment {score}',
+      breaks: 'berthd, when the node runs out of memory: it is ended like any other program',
+      mend: 'set OOMScoreAdjust=-999 in its unit and restart it; at once: echo -999 > /proc/{pid}/oom_score_adj',
+    },
   },
   (subject, report) => {
-    const { machine } = subject;
+    const { machine, daemonPid } = subject;
+    const score =
+      daemonPid === undefined ? undefined : readNumber(machine, `/proc/${daemonPid}/oom_score_adj`);
+    if (score !== undefined && score > -500) report('unprotected', { pid: daemonPid ?? 0, score });
     const swaps = (machine.read('/proc/swaps') ?? '').trim().split('\n').slice(1);
     const isAllowed = /^failSwapOn:\s*false/m.test(machine.read('/var/lib/kubelet/config.yaml') ?? '');
     if (swaps.length > 0 && hasKubelet(subject) && !isAllowed)

@@ -93,6 +93,14 @@ it('finds nothing about a daemon that runs, and finds it stopped, silent or gone
   expect(aboutDaemon()).toEqual(['daemon/not-running']);
 });
 
+it('tells mistakes of the configuration, and goes on with the defaults', () => {
+  writeFileSync(config, '[images]\npined = []\n');
+  const { status, diagnoses } = examine();
+  expect(status).toBe(20);
+  const found = diagnoses.find(({ id }) => id === 'daemon/config-invalid');
+  expect(found?.what).toBe(`${config}:2: images.pined: unknown key: did you mean pinned?`);
+});
+
 it('changes nothing', async () => {
   const before = traces();
   expect(examine().status).toBe(20);

@@ -43,11 +43,11 @@ export const sysctls = defineArea(
     },
   },
   (subject, report) => {
-    const { machine, config, readers, daemonPid } = subject;
+    const { machine, config, readers } = subject;
     const number = (path: string) => readNumber(machine, `/proc/sys/${path}`);
     const { chosen } = readers.readCniFolder(machine.at(config.network.cniConfigDir));
-    // berthd turns it on itself when it brings up the default network.
-    const isOurs = !chosen && daemonPid === undefined;
+    // berthd turns it on itself when the first pod of the default network makes its bridge.
+    const isOurs = !chosen && machine.stat('/sys/class/net/berth0') === undefined;
     if (number('net/ipv4/ip_forward') === 0 && !isOurs) report('no-forwarding');
     if (number('net/ipv6/conf/all/forwarding') === 0 && !isOurs) report('no-forwarding-v6');
     if (hasKubelet(subject) && number('net/bridge/bridge-nf-call-iptables') !== 1)

@@ -49,6 +49,7 @@ const files: Readonly<Record<string, string>> = {
   [`/proc/${daemonPid}/cmdline`]: '/usr/lib/berth/node\0/usr/lib/berth/daemon/main.ts\0',
   [`/proc/${daemonPid}/status`]:
     'Name:\tberthd\nState:\tS (sleeping)\nUid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nNoNewPrivs:\t0\nSeccomp:\t0\n',
+  [`/proc/${daemonPid}/oom_score_adj`]: '-999\n',
   [`/proc/${daemonPid}/limits`]:
     'Max open files            1048576              1048576              files\n',
   '/sys/fs/cgroup/cgroup.controllers': 'cpuset cpu io memory hugetlb pids\n',
