@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** How long `expect.poll` waits for what a busy machine is slow to do; what holds is seen at once. */
+const expectOptions = { poll: { timeout: 10_000 } };
+
 /** Two kinds of test: `unit` changes nothing on the machine, `root` (x.root.test.ts) does and so runs one file at a time. */
 export default defineConfig({
   test: {
@@ -7,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          expect: expectOptions,
           include: ['**/*.test.ts'],
           exclude: ['**/*.root.test.ts', 'node_modules/**', '.cache/**'],
           // For a machine of two cores that is busy with other things; no test here takes more than a few seconds.
@@ -16,6 +20,7 @@ export default defineConfig({
       {
         test: {
           name: 'root',
+          expect: expectOptions,
           include: ['**/*.root.test.ts'],
           exclude: ['node_modules/**', '.cache/**'],
           fileParallelism: false,

@@ -19,6 +19,8 @@ import { ScriptedRegistry, serveBlob } from './testing/scripted-registry.ts';
 import { publish, type TestLayer, testImage, testIndex, testLayer } from './testing/test-image.ts';
 
 const never = new AbortController().signal;
+/** A busy machine is slow to start processes. */
+const waitFor = (check: () => unknown, timeoutMs = 10_000) => vi.waitFor(check, timeoutMs);
 const benches: ImageBench[] = [];
 function open(...options: ConstructorParameters<typeof ImageBench>): ImageBench {
   const bench = new ImageBench(...options);
@@ -221,7 +223,7 @@ describe('with a real registry', () => {
     await pull(bench, `${registry.host}/blobs:v1`);
     await bench.images.remove(image.id);
     await bench.images.settled();
-    await vi.waitFor(() => expect(bench.leftovers()).toEqual([]));
+    await waitFor(() => expect(bench.leftovers()).toEqual([]));
   });
 });
 
@@ -273,7 +275,7 @@ describe('with a registry that fails', () => {
     const bench = open();
     const pulling = pull(bench, `${registry.host}/app:v1`);
     pulling.catch(() => {});
-    await vi.waitFor(
+    await waitFor(
       () =>
         expect(
           bench.images.progress()[0]?.layers.map(({ receivedBytes, sizeBytes }) => receivedBytes / sizeBytes),
@@ -305,7 +307,7 @@ describe('with a registry that fails', () => {
     killed.catch(() => {});
     await half;
     const ingest = join(bench.root, 'store/content/ingest', digestOf(big.blob).replace(':', '-'));
-    await vi.waitFor(() => expect(readFileSync(ingest).length).toBe(1_000_000));
+    await waitFor(() => expect(readFileSync(ingest).length).toBe(1_000_000));
     await bench.reopen();
     await expect(killed).rejects.toMatchObject({ kind: 'Unknown' });
     registry.intercept = () => false;
@@ -376,7 +378,7 @@ describe('with a registry that fails', () => {
       kind: 'Unknown',
       message: expect.stringMatching(/"..\/..\/escape" leads out of the layer/),
     });
-    await vi.waitFor(() => expect(bench.leftovers()).toEqual([]));
+    await waitFor(() => expect(bench.leftovers()).toEqual([]));
   });
 
   it('fetches once for many callers, of one image and of images that share layers, and lets each leave', async () => {
@@ -397,7 +399,7 @@ describe('with a registry that fails', () => {
       pull(bench, `${registry.host}/app:v1`, timeout.signal),
       pull(bench, `${registry.host}/other:v1`),
     ];
-    await vi.waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(1));
+    await waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(1));
     leaving.abort();
     timeout.abort(new RuntimeError('DeadlineExceeded', 'too late'));
     await expect(pulls[0]).rejects.toMatchObject({ kind: 'Canceled' });
@@ -415,14 +417,12 @@ describe('with a registry that fails', () => {
     const bench = open();
     const leaving = new AbortController();
     const left = pull(bench, `${registry.host}/app:v1`, leaving.signal);
-    await vi.waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(1));
+    await waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(1));
     leaving.abort();
     await expect(left).rejects.toMatchObject({ kind: 'Canceled' });
     registry.intercept = () => false;
     await pull(bench, `${registry.host}/app:v1`);
-    await vi.waitFor(() =>
-      expect(bench.leftovers().filter((name) => /unpacking|trash/.test(name))).toEqual([]),
-    );
+    await waitFor(() => expect(bench.leftovers().filter((name) => /unpacking|trash/.test(name))).toEqual([]));
   });
 
   it('does not fail one pull for the credentials of another', async () => {
@@ -448,9 +448,9 @@ describe('with a registry that fails', () => {
     const bench = open();
     const bad = pull(bench, `${registry.host}/app:v1`, never, credentials('bad'));
     bad.catch(() => {});
-    await vi.waitFor(() => expect(registry.requests(blobUrl(big))).not.toHaveLength(0));
+    await waitFor(() => expect(registry.requests(blobUrl(big))).not.toHaveLength(0));
     const good = pull(bench, `${registry.host}/app:v1`, never, credentials('good'));
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(registry.seen.some(({ headers }) => headers.authorization === auth('good'))).toBe(true),
     );
     gate.resolve();
@@ -463,12 +463,12 @@ describe('with a registry that fails', () => {
     const bench = open();
     await pull(bench, `${registry.host}/app:v1`);
     expect(bench.processes.count).toBe(1);
-    await vi.waitFor(() => expect(bench.processes.count).toBe(0), 5000);
+    await waitFor(() => expect(bench.processes.count).toBe(0), 5000);
     registry.intercept = (request) => request.url!.includes(blobUrl(big));
     await bench.images.remove(`${registry.host}/app:v1`);
     const dying = pull(bench, `${registry.host}/app:v1`);
     dying.catch(() => {});
-    await vi.waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(2));
+    await waitFor(() => expect(registry.requests(blobUrl(big))).toHaveLength(2));
     expect(bench.images.progress()).toMatchObject([{ layers: [{ sizeBytes: big.blob.length }] }]);
     await bench.processes.close();
     await expect(dying).rejects.toMatchObject({
