@@ -109,6 +109,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/port-forward.ts'),
   },
   {
+    name: 'cp',
+    group: 'containers',
+    summary: 'copy files into and out of a container',
+    load: () => import('./commands/cp.ts'),
+  },
+  {
     name: 'inspect',
     group: 'containers',
     summary: 'print all that is known of containers or pods',

@@ -19,6 +19,7 @@ import { NativeSnapshotter } from '#images/snapshots/native.ts';
 import { findOverlayObstacle, OverlaySnapshotter } from '#images/snapshots/overlay.ts';
 import type { LayerSnapshotter } from '#images/snapshots/snapshotter.ts';
 import { defaultUnpackLimits } from '#images/unpack/layer-writer.ts';
+import { TarParser } from '#images/unpack/tar-parser.ts';
 import { LayerProcesses } from '#images/worker/layer-processes.ts';
 import { CniPodNetwork } from '#network/cni-pod-network.ts';
 import { Announcer } from '#runtime/announcer.ts';
@@ -38,6 +39,7 @@ import { Nri } from '#runtime/nri/service.ts';
 import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
+import { ContainerFiles } from '#runtime/operator/container-files.ts';
 import { ManagedPods } from '#runtime/operator/managed-pods.ts';
 import { NodeOperations } from '#runtime/operator/operations.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
@@ -430,7 +432,17 @@ export async function buildServices(
     },
     containers,
     streaming,
-    operations: new NodeOperations({ containers, sandboxes, sandboxRecords, paths }),
+    operations: new NodeOperations({
+      containers,
+      sandboxes,
+      sandboxRecords,
+      files: new ContainerFiles({
+        containers,
+        snapshotter,
+        paths,
+        parseArchive: (sink) => new TarParser(sink),
+      }),
+    }),
   };
 
   const insight: NodeInsight = {

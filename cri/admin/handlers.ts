@@ -7,6 +7,7 @@ import { info } from './rpc/info.ts';
 import { killContainer } from './rpc/kill-container.ts';
 import { listProcesses } from './rpc/list-processes.ts';
 import { reviveContainer } from './rpc/revive-container.ts';
+import { statPath } from './rpc/stat-path.ts';
 import { waitContainer } from './rpc/wait-container.ts';
 import type { AdminServices } from './services.ts';
 
@@ -18,6 +19,7 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     ReviveContainer: reviveContainer(services),
     Exec: exec(services),
     ListProcesses: listProcesses(services),
+    StatPath: statPath(services),
     CopyFromContainer: copyFromContainer(services),
     CopyToContainer: copyToContainer(services),
   };

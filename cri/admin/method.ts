@@ -54,6 +54,7 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
   'Info',
   'WaitContainer',
   'ListProcesses',
+  'StatPath',
   'CopyFromContainer',
 ] satisfies AdminRpcName[]);
 

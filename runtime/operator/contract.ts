@@ -8,6 +8,15 @@
 import type { ProcessRow } from '#host/process-table.ts';
 import type { ContainerRecord } from '../container/record.ts';
 
+export interface PathStat {
+  readonly type: 'file' | 'directory' | 'symlink' | 'other';
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly sizeBytes: number;
+  /** '' for what is no link. */
+  readonly linkTarget: string;
+}
+
 export interface ContainerOperations {
   /** The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile. */
   wait(id: string, signal: AbortSignal): Promise<ContainerRecord>;
@@ -20,13 +29,21 @@ export interface ContainerOperations {
   revive(id: string, signal: AbortSignal): Promise<void>;
   /** Throws NotFound, FailedPrecondition (not running). */
   listProcesses(id: string): readonly ProcessRow[];
-  /** A tar archive of what is at `path`, links confined to the root. Throws NotFound, FailedPrecondition. */
-  copyFrom(
+  /** undefined for nothing there. Throws NotFound (container), FailedPrecondition. */
+  statPath(
     id: string,
     path: string,
     options: { readonly followLink: boolean },
     signal: AbortSignal,
-  ): AsyncIterable<Buffer>;
+  ): Promise<PathStat | undefined>;
+  /** Sends a tar archive of what is at `path`, links confined to the root. Throws NotFound, FailedPrecondition. */
+  copyFrom(
+    id: string,
+    path: string,
+    options: { readonly followLink: boolean },
+    send: (piece: Buffer) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Unpacks a tar archive in the folder `path`. Throws NotFound, FailedPrecondition, InvalidArgument (archive). */
   copyTo(
     id: string,

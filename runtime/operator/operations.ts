@@ -4,18 +4,18 @@ import { isManagedPod } from '#base/managed-pod.ts';
 import { type ProcessRow, readProcessRows } from '#host/process-table.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
-import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { PinnedSandboxes } from '../sandbox/manager.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
-import type { ContainerOperations } from './contract.ts';
+import type { ContainerFiles } from './container-files.ts';
+import type { ContainerOperations, PathStat } from './contract.ts';
 
 export interface NodeOperationsOptions {
   readonly containers: CrunContainers;
   readonly sandboxes: PinnedSandboxes;
   readonly sandboxRecords: RecordStore<SandboxRecord>;
-  readonly paths: RuntimePaths;
+  readonly files: ContainerFiles;
 }
 
 export class NodeOperations implements ContainerOperations {
@@ -75,16 +75,32 @@ export class NodeOperations implements ContainerOperations {
     return readProcessRows(containers.listProcesses(record));
   }
 
-  // biome-ignore lint/correctness/useYield: not built yet
-  async *copyFrom(id: string): AsyncIterable<Buffer> {
-    throw notYet(id);
+  statPath(
+    id: string,
+    path: string,
+    { followLink }: { readonly followLink: boolean },
+    signal: AbortSignal,
+  ): Promise<PathStat | undefined> {
+    return this.#options.files.stat(this.#options.containers.get(id), path, followLink, signal);
   }
 
-  async copyTo(id: string): Promise<void> {
-    throw notYet(id);
+  copyFrom(
+    id: string,
+    path: string,
+    { followLink }: { readonly followLink: boolean },
+    send: (piece: Buffer) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#options.files.read(this.#options.containers.get(id), path, followLink, send, signal);
   }
-}
 
-function notYet(id: string): RuntimeError {
-  return new RuntimeError('Unimplemented', `container ${id}: not offered by this build of berth`);
+  copyTo(
+    id: string,
+    path: string,
+    archive: AsyncIterable<Buffer>,
+    { keepOwner }: { readonly keepOwner: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.#options.files.write(this.#options.containers.get(id), path, archive, keepOwner, signal);
+  }
 }

@@ -9,7 +9,7 @@ export function copyFromContainer({
   return async (request, send, signal) => {
     const id = requireId(request.container_id, 'container_id');
     const path = requireAbsolutePath(request.path, 'path');
-    for await (const data of operations.copyFrom(id, path, { followLink: request.follow_link }, signal))
-      await send({ data });
+    const options = { followLink: request.follow_link };
+    await operations.copyFrom(id, path, options, (data) => send({ data }), signal);
   };
 }

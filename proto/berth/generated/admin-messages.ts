@@ -152,6 +152,30 @@ export interface ProcessInit {
   command?: readonly string[] | undefined;
 }
 
+export interface StatPathRequest {
+  container_id: string;
+  path: string;
+  follow_link: boolean;
+}
+export interface StatPathRequestInit {
+  container_id?: string | undefined;
+  path?: string | undefined;
+  follow_link?: boolean | undefined;
+}
+
+export interface StatPathResponse {
+  type: string;
+  mode: number;
+  size_bytes: bigint;
+  link_target: string;
+}
+export interface StatPathResponseInit {
+  type?: string | undefined;
+  mode?: number | undefined;
+  size_bytes?: bigint | undefined;
+  link_target?: string | undefined;
+}
+
 export interface CopyFromContainerRequest {
   container_id: string;
   path: string;
@@ -202,6 +226,8 @@ export interface Messages {
   ListProcessesRequest: ListProcessesRequest;
   ListProcessesResponse: ListProcessesResponse;
   Process: Process;
+  StatPathRequest: StatPathRequest;
+  StatPathResponse: StatPathResponse;
   CopyFromContainerRequest: CopyFromContainerRequest;
   CopyFromContainerResponse: CopyFromContainerResponse;
   CopyToContainerRequest: CopyToContainerRequest;
@@ -224,6 +250,8 @@ export interface MessageInits {
   ListProcessesRequest: ListProcessesRequestInit;
   ListProcessesResponse: ListProcessesResponseInit;
   Process: ProcessInit;
+  StatPathRequest: StatPathRequestInit;
+  StatPathResponse: StatPathResponseInit;
   CopyFromContainerRequest: CopyFromContainerRequestInit;
   CopyFromContainerResponse: CopyFromContainerResponseInit;
   CopyToContainerRequest: CopyToContainerRequestInit;

@@ -21,6 +21,7 @@ export const Admin = {
   ReviveContainer: { name: 'ReviveContainer', path: '/berth.admin.v1.Admin/ReviveContainer', requestType: 'ReviveContainerRequest', responseType: 'ReviveContainerResponse', requestStream: false, responseStream: false },
   Exec: { name: 'Exec', path: '/berth.admin.v1.Admin/Exec', requestType: 'ExecRequest', responseType: 'ExecResponse', requestStream: false, responseStream: false },
   ListProcesses: { name: 'ListProcesses', path: '/berth.admin.v1.Admin/ListProcesses', requestType: 'ListProcessesRequest', responseType: 'ListProcessesResponse', requestStream: false, responseStream: false },
+  StatPath: { name: 'StatPath', path: '/berth.admin.v1.Admin/StatPath', requestType: 'StatPathRequest', responseType: 'StatPathResponse', requestStream: false, responseStream: false },
   CopyFromContainer: { name: 'CopyFromContainer', path: '/berth.admin.v1.Admin/CopyFromContainer', requestType: 'CopyFromContainerRequest', responseType: 'CopyFromContainerResponse', requestStream: false, responseStream: true },
   CopyToContainer: { name: 'CopyToContainer', path: '/berth.admin.v1.Admin/CopyToContainer', requestType: 'CopyToContainerRequest', responseType: 'CopyToContainerResponse', requestStream: true, responseStream: false },
 } as const satisfies Record<string, Method>;
