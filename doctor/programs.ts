@@ -39,6 +39,12 @@ export const programs = defineArea(
       breaks: 'pods with user namespaces (hostUsers: false), which need {wanted} or newer',
       mend: 'install a newer one, such as from backports: apt-get install -t stable-backports {package}',
     },
+    'no-checkpoints': {
+      severity: 'note',
+      what: '{program} is built without CRIU',
+      breaks: 'checkpoints of containers',
+      mend: 'install a crun that lists +CRIU in crun --version; Debian 12 has none, its runc can do it',
+    },
     'conmon-missing': {
       severity: 'error',
       what: 'conmon is not there ({program})',
@@ -105,8 +111,12 @@ export const programs = defineArea(
       const [major, minor] = userNamespacesFrom[type];
       if (code !== 0 || version === '')
         report('runtime-fails', { ...words, program, why: firstLine(stderr) || `exit status ${code}` });
-      else if (isDefault && isBefore(version, major, minor))
-        report('no-user-namespaces', { ...words, program, version, wanted: `${type} ${major}.${minor}` });
+      else if (isDefault) {
+        if (isBefore(version, major, minor))
+          report('no-user-namespaces', { ...words, program, version, wanted: `${type} ${major}.${minor}` });
+        // runc starts the program criu and always can.
+        if (type === 'crun' && !/\+CRIU\b/.test(stdout)) report('no-checkpoints', { program });
+      }
     }
   },
 );

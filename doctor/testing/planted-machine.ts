@@ -90,7 +90,7 @@ const sysctls: Readonly<Record<string, number>> = {
 
 /** What each program prints. */
 const programs: Readonly<Record<string, string>> = {
-  crun: 'crun version 1.21',
+  crun: 'crun version 1.21\n+SYSTEMD +SELINUX +CAP +SECCOMP +EBPF +CRIU +YAJL',
   runc: 'runc version 1.2.4',
   conmon: 'conmon version 2.1.12',
   catatonit: 'tini version 0.2.0_catatonit',
