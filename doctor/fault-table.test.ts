@@ -261,6 +261,11 @@ const table: readonly Planted[] = [
     mend: /backports crun/,
   },
   {
+    id: 'programs/no-checkpoints',
+    plant: (m) => m.program('crun', 'crun version 1.21\n+SYSTEMD +SECCOMP'),
+    mend: /\+CRIU/,
+  },
+  {
     id: 'programs/conmon-missing',
     plant: (m) => m.remove('/usr/bin/conmon'),
     mend: /apt-get install conmon/,
