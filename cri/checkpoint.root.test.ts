@@ -75,7 +75,7 @@ async function stateOf(id: string): Promise<number | undefined> {
 
 /** Stands in the bundle while the container is stopped. */
 function markOf(id: string): string {
-  return join(bed.dir, 'state', 'bundles', id, 'paused.json');
+  return join(bed.dir, 'state', 'bundles', id, 'checkpointing.json');
 }
 
 /** It counts on, and nothing of a checkpoint is left in Berth's folders. */
@@ -237,6 +237,11 @@ describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
     expect(restored_containers.map(({ name }) => name)).toEqual(['one', 'two']);
     for (const { container_id } of restored_containers) expect(await stateOf(container_id)).toBe(0);
     expect(counted('again', 'one')).toEqual([]);
+    expect((await client.call('ListContainerStats', {})).stats.length).toBe(2);
+    await client.call('PodSandboxStats', { pod_sandbox_id: next });
+    // They wait through a death of the daemon.
+    await bed.killAndRestart();
+    for (const { container_id } of restored_containers) expect(await stateOf(container_id)).toBe(0);
     for (const { container_id } of restored_containers) await client.call('StartContainer', { container_id });
     for (const [index, name] of ['one', 'two'].entries()) {
       await untilCounted('again', name, 5);

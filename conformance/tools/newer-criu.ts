@@ -1,6 +1,6 @@
 /**
- * CRIU and a crun that is built with it, from Debian 13's packages: Debian 12's crun is built without, and its criu 3.17 does
- * not work on newer kernels.
+ * CRIU and a crun that is built with it: those of the machine if they work, else from Debian 13's packages. Debian 12's crun is
+ * built without, and its criu 3.17 does not work on newer kernels.
  *
  *   node conformance/tools/newer-criu.ts      prints the paths of criu and crun
  */
@@ -27,8 +27,28 @@ export interface NewerCriu {
   readonly obstacle: string | undefined;
 }
 
+/** What a program prints; '' if it fails or is not there. */
+function tryCommand(file: string, args: readonly string[]): Promise<string> {
+  return runCommand(file, args).catch(() => '');
+}
+
+async function findInstalled(): Promise<NewerCriu | undefined> {
+  const criu = (await tryCommand('which', ['criu'])).trim();
+  const crun = (await tryCommand('which', ['crun'])).trim();
+  if (criu === '' || crun === '') return undefined;
+  const [check, version, libraries] = await Promise.all([
+    tryCommand(criu, ['check']),
+    tryCommand(crun, ['--version']),
+    tryCommand('/sbin/ldconfig', ['-p']),
+  ]);
+  const works = check !== '' && version.includes('+CRIU') && libraries.includes('libcriu.so.2');
+  return works ? { criu, crun, obstacle: undefined } : undefined;
+}
+
 /** Resolves with the programs; fetches and patches them only once. Needs root. */
 export async function ensureNewerCriu(): Promise<NewerCriu> {
+  const installed = await findInstalled();
+  if (installed) return installed;
   const dir = join(cacheDir('tools'), `criu-${suite}`);
   const root = join(dir, 'root');
   const criu = join(root, 'usr/sbin/criu');

@@ -18,10 +18,28 @@ const dumpPatienceMs = 30_000;
 interface Mark {
   /** Absolute paths of files and folders that are half made. */
   readonly partial: readonly string[];
+  readonly isPaused: boolean;
 }
 
 function markOf(bundle: string): string {
-  return join(bundle, 'paused.json');
+  return join(bundle, 'checkpointing.json');
+}
+
+function readMark(bundle: string): Mark | undefined {
+  try {
+    return JSON.parse(readFileSync(markOf(bundle), 'utf8')) as Mark;
+  } catch {
+    return undefined; // none, or one that was not written to its end, before the pause
+  }
+}
+
+function writeMark(bundle: string, mark: Mark): void {
+  writeFileSync(markOf(bundle), JSON.stringify(mark), { mode: 0o600 });
+}
+
+/** Forgets a capture that is over, whatever became of it; not one whose container could not be resumed. Idempotent. */
+export function forgetCapture(bundle: string): void {
+  if (readMark(bundle)?.isPaused !== true) rmSync(markOf(bundle), { force: true });
 }
 
 export interface Frozen {
@@ -31,9 +49,9 @@ export interface Frozen {
   readonly process: ProcessIdentity | undefined;
 }
 
-/** Stops a container's processes. `partial` is what the capture is about to make. Throws Internal; then they run. */
+/** Stops a container's processes. `partial` is what the capture is about to make; `forgetCapture` ends that. Throws Internal; then they run. */
 export async function freeze(container: Frozen, partial: readonly string[], log: Log): Promise<void> {
-  writeFileSync(markOf(container.bundle), JSON.stringify({ partial } satisfies Mark), { mode: 0o600 });
+  writeMark(container.bundle, { partial, isPaused: true });
   try {
     await container.handler.pause(container.id);
   } catch (error) {
@@ -52,7 +70,7 @@ export async function thaw(container: Frozen, log: Log): Promise<void> {
   for (let attempt = 0; attempt < resumeAttempts; attempt += 1) {
     try {
       await handler.resume(id);
-      rmSync(markOf(bundle), { force: true });
+      noteRunning(bundle);
       return;
     } catch (error) {
       last = error;
@@ -64,7 +82,7 @@ export async function thaw(container: Frozen, log: Log): Promise<void> {
     }
   }
   if ((process && !isRunning(process)) || /not paused/i.test(messageOf(last))) {
-    rmSync(markOf(bundle), { force: true });
+    noteRunning(bundle);
     return;
   }
   throw new RuntimeError(
@@ -87,16 +105,19 @@ async function awaitDump({ id, handler }: Frozen): Promise<void> {
   for (const watch of watches) watch.close();
 }
 
+/** What is half made is still to be packed, or removed. */
+function noteRunning(bundle: string): void {
+  const mark = readMark(bundle);
+  if (mark) writeMark(bundle, { ...mark, isPaused: false });
+}
+
 /** What an earlier daemon left: see above. Does nothing for a container that it had not frozen. */
 export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
-  let mark: Mark;
-  try {
-    mark = JSON.parse(readFileSync(markOf(container.bundle), 'utf8')) as Mark;
-  } catch {
-    return; // none, or one that was not written to its end, before the pause
-  }
+  const mark = readMark(container.bundle);
+  if (!mark) return;
   log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
   await awaitDump(container);
   for (const path of mark.partial) rmSync(path, { recursive: true, force: true });
-  await thaw(container, log);
+  if (mark.isPaused) await thaw(container, log);
+  forgetCapture(container.bundle);
 }

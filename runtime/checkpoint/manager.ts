@@ -17,7 +17,7 @@ import type { SandboxId } from '../sandbox/config.ts';
 import { checkpointFiles, type PodOptions, podFiles, readPodOptions } from './archive-files.ts';
 import { capture, checkCapturable } from './capture.ts';
 import type { CheckpointManager, PodCheckpointRequest, PodRestoreRequest, RestoredPod } from './contract.ts';
-import { type Frozen, freeze, thaw } from './freezer.ts';
+import { type Frozen, forgetCapture, freeze, thaw } from './freezer.ts';
 import type { CheckpointSupport } from './support.ts';
 import { extractTar, writeTar } from './tar.ts';
 
@@ -60,13 +60,16 @@ export class Checkpoints implements CheckpointManager {
         await removeVolumes(folder);
         mkdirSync(folder, { recursive: true, mode: 0o700 });
         await this.#captureAll(records, () => folder, [folder, partial], limit);
-        writeFileSync(partial, '', { mode: 0o600, flag: 'w' });
+        // A link that somebody has put there is not followed.
+        rmSync(partial, { force: true });
+        writeFileSync(partial, '', { mode: 0o600, flag: 'wx' });
         await writeTar(partial, folder, readdirSync(folder), false, limit);
         throwIfAborted(limit, `checkpointing container ${id}`);
         renameSync(partial, location);
       } finally {
         rmSync(partial, { force: true });
         await removeVolumes(folder);
+        forgetCapture(paths.bundle(id));
       }
     });
   }
@@ -143,9 +146,10 @@ export class Checkpoints implements CheckpointManager {
               `sandbox ${sandbox.id}: two of the containers have one name`,
             );
           for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
-          const shm = join(outputPath, podFiles.shm);
-          await this.#captureAll(records, folderOf, [...folders, shm], limit, async () => {
-            if (sandbox.ipcnsPath !== '') await this.#saveShm(sandbox.id, shm, limit);
+          const own = Object.values(podFiles).map((name) => join(outputPath, name));
+          await this.#captureAll(records, folderOf, [...folders, ...own], limit, async () => {
+            if (sandbox.ipcnsPath !== '')
+              await this.#saveShm(sandbox.id, join(outputPath, podFiles.shm), limit);
           });
           const write = (name: string, content: unknown): void =>
             writeFileSync(join(outputPath, name), `${JSON.stringify(content, undefined, 2)}\n`, {
@@ -159,6 +163,8 @@ export class Checkpoints implements CheckpointManager {
       } catch (error) {
         for (const name of readdirSync(outputPath)) await removeVolumes(join(outputPath, name));
         throw error;
+      } finally {
+        for (const id of ids) forgetCapture(this.#options.paths.bundle(id));
       }
     });
   }

@@ -11,7 +11,7 @@ import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
-import { killGroup, listGroupProcesses } from '#host/cgroup.ts';
+import { killGroup, listGroupProcesses, thawGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { unmountAllAside } from '#host/mount.ts';
 import { isEnding, isRunning, signalProcess } from '#host/proc.ts';
@@ -373,6 +373,8 @@ export class CrunContainers implements ContainerManager {
     const record = this.#containers.findExact(id);
     if (!record?.process) return;
     signalProcess(record.process, sigkill);
+    if (record.cgroupsPath !== '')
+      thawGroup(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath));
     // Its death takes its PID namespace along only if it has one of its own.
     if (record.config.security.namespaces.pid !== 'container' && record.cgroupsPath !== '')
       killGroup(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath));
@@ -442,6 +444,11 @@ export class CrunContainers implements ContainerManager {
     await this.#lock.run(id, async () => {
       const record = this.#containers.getExact(id);
       if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `container ${id} is being removed`);
+      if (record.isRestoring)
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} waits to go on from a checkpoint; its limits can be changed when it runs`,
+        );
       const wanted = { resources, oci: toOciResources(resources, this.#options.host) };
       if (record.state !== 'created' && record.state !== 'running') {
         await step('update-container/record', () =>
