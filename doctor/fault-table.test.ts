@@ -257,7 +257,7 @@ const table: readonly Planted[] = [
   },
   {
     id: 'programs/no-user-namespaces',
-    plant: (m) => m.program('crun', 'crun version 1.8.1'),
+    plant: (m) => m.program('crun', 'crun version 1.8.1\n+SECCOMP +CRIU'),
     mend: /backports crun/,
   },
   {
