@@ -59,7 +59,7 @@ export class ContainerEvents {
     // A sandbox that was there before us and has no event until it is deleted must be known by then.
     for (const record of this.#services.sandboxes.list()) this.#lastSeen.set(record.id, record);
     const queue = new Queue(this.#limits.maxQueued);
-    const oldest = Date.now() - this.#limits.keptForMs;
+    const oldest = performance.now() - this.#limits.keptForMs;
     for (const { event, atMs } of this.#kept) if (atMs >= oldest) this.#push(event, [queue]);
     this.#kept = [];
     this.#queues.add(queue);
@@ -90,7 +90,7 @@ export class ContainerEvents {
     if (record !== undefined) this.#lastSeen.set(event.sandboxId, record);
     if (this.#queues.size > 0) this.#push(event, this.#queues);
     else {
-      this.#kept.push({ event, atMs: Date.now() });
+      this.#kept.push({ event, atMs: performance.now() });
       if (this.#kept.length > this.#limits.maxKept) this.#kept.shift();
     }
     const isLast = event.type === 'deleted' && (event.subjectId as string) === event.sandboxId;

@@ -108,6 +108,21 @@ export function removeGroup(version: 1 | 2, cgroup: string): boolean {
   return isGone;
 }
 
+/**
+ * Lets a group go that somebody has frozen: on v1 a frozen process does not even die; on v2 it does. Does nothing for a group
+ * that is not frozen by itself or that is gone.
+ */
+export function thawGroup(version: 1 | 2, cgroup: string): void {
+  if (version === 2) return;
+  const file = join(groupDirectory(1, 'freezer', cgroup), 'freezer.state');
+  if (!/^FR/.test(readText(file) ?? '')) return;
+  try {
+    writeFileSync(file, 'THAWED');
+  } catch {
+    // It went away since.
+  }
+}
+
 const clearPauseMs = 20;
 
 /**

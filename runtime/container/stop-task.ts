@@ -12,6 +12,10 @@ export interface StopActions {
 }
 
 const rekillMs = 1000;
+/** How long after its kill a client is kept waiting for a process that does not die. */
+const undyingMs = 30_000;
+/** setTimeout counts to 2^31 - 1 ms; a longer grace period is as good as endless. */
+const longestTimerMs = 0x7fffffff;
 
 /**
  * The one stop of a container, however many clients ask for it: the stop signal is sent once, the nearest deadline wins,
@@ -23,15 +27,18 @@ export class StopTask {
   #timer: NodeJS.Timeout | undefined;
   #hasTerminated = false;
   #killed = false;
+  readonly #undyingMs: number;
 
-  constructor(actions: StopActions) {
+  constructor(actions: StopActions, patienceMs = undyingMs) {
     this.#actions = actions;
+    this.#undyingMs = patienceMs;
     actions.exited.finally(() => clearTimeout(this.#timer));
   }
 
   /**
    * Asks for an end within `timeoutMs`; 0 kills at once. Resolves at the container's exit; rejects with the signal's reason,
-   * and with the error of a stop signal that could not be sent: then the deadline holds, and the next request sends it again.
+   * with DeadlineExceeded if the container still lives half a minute after its kill, which is tried on, and with the error
+   * of a stop signal that could not be sent: then the deadline holds, and the next request sends it again.
    */
   async request(timeoutMs: number, signal: AbortSignal): Promise<void> {
     const deadline = performance.now() + timeoutMs;
@@ -42,8 +49,7 @@ export class StopTask {
       this.#deadlineMs = deadline;
       clearTimeout(this.#timer);
       if (timeoutMs <= 0) this.#kill();
-      // setTimeout counts to 2^31 - 1 ms; a longer grace period is as good as endless.
-      else this.#timer = setTimeout(() => this.#kill(), Math.min(timeoutMs, 0x7fffffff));
+      else this.#timer = setTimeout(() => this.#kill(), Math.min(timeoutMs, longestTimerMs));
     }
     try {
       await terminated;
@@ -51,17 +57,36 @@ export class StopTask {
       this.#hasTerminated = false;
       throw error;
     }
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = () =>
+    await this.#waitForEnd(Math.max(timeoutMs, 0) + this.#undyingMs, signal);
+  }
+
+  async #waitForEnd(patienceMs: number, signal: AbortSignal): Promise<void> {
+    let onAbort = () => {};
+    let timer: NodeJS.Timeout | undefined;
+    const givenUp = new Promise<never>((_resolve, reject) => {
+      onAbort = () =>
         reject(
           signal.reason instanceof RuntimeError
             ? signal.reason
             : new RuntimeError('Canceled', 'waiting for the container to stop: canceled by the client'),
         );
-      if (signal.aborted) onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#actions.exited.then(resolve).finally(() => signal.removeEventListener('abort', onAbort));
+      const undying = () =>
+        reject(
+          new RuntimeError(
+            'DeadlineExceeded',
+            'waiting for the container to stop: it was killed and does not die, so it sleeps in the kernel or is frozen from outside; look at its processes in /proc/PID/stack, the kill is tried on',
+          ),
+        );
+      timer = setTimeout(undying, Math.min(patienceMs, longestTimerMs));
     });
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      await Promise.race([this.#actions.exited, givenUp]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   #kill(): void {
