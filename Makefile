@@ -71,6 +71,10 @@ bench: need-root installed ## the same load on berthd and on Debian's containerd
 kubelet-e2e: need-root installed ## a pinned kubelet and every pod of examples/ on berthd (root; needs Go); ARGS='--only NAME'
 	$(NODE) conformance/kubelet/run.ts $(ARGS)
 
+.PHONY: cluster-e2e
+cluster-e2e: need-root installed ## API server, scheduler, controllers and kubectl over a kubelet on berthd (root; needs Go); ARGS='--only NAME'
+	$(NODE) conformance/cluster/run.ts $(ARGS)
+
 .PHONY: sweep
 sweep: need-root installed ## fail every step and kill berthd at every step, then look what is left (root); ARGS='--shard 1/4'
 	$(NODE) conformance/faults/sweep.ts $(ARGS)

@@ -46,6 +46,13 @@ export interface BedOptions {
   readonly outDir: string;
   readonly featureGates: Readonly<Record<string, boolean>>;
   readonly logLevel: string;
+  /**
+   * Whether the kubelet registers with an API server, as `pki/node.kubeconfig` in the bed's folder says, and pods wait for the
+   * cluster's network: whoever starts the kubelet writes that file before and the network's configuration later. Default no.
+   */
+  readonly isInCluster?: boolean;
+  /** The kubelet's `--v`; 2 unless given. */
+  readonly kubeletLogLevel?: string;
   /** Who runs the pods; Debian's containerd, to compare with, has none of Berth's features. Default berth. */
   readonly runtime?: 'berth' | 'containerd';
   /** The crun of the default handler. Empty: the installed one. */
@@ -70,6 +77,7 @@ export class Bed {
   readonly #team: Registry;
   readonly #kernelSettings: ReadonlyMap<string, string>;
   readonly #placed = new Set<string>();
+  readonly #others: (() => Promise<void>)[] = [];
 
   private constructor(parts: BedParts) {
     this.dir = parts.dir;
@@ -84,7 +92,7 @@ export class Bed {
     this.#kernelSettings = readKernelSettings();
     const isBerth = this.options.runtime !== 'containerd';
     this.endpoint = `unix://${this.dir}/run/${isBerth ? 'berth.sock' : 'containerd.sock'}`;
-    this.api = new KubeletApi(this.#port, this.certificates);
+    this.api = new KubeletApi(this.#listenAddress, this.#port, this.certificates);
     const { outDir, binaries } = this.options;
     this.berthd = new ServiceProcess(
       isBerth ? join(projectRoot, 'bin/berthd') : 'containerd',
@@ -101,7 +109,8 @@ export class Bed {
         `--hostname-override=${nodeName}`,
         // Otherwise the kubelet asks the DNS for the node's name again and again, and waits for the answer.
         `--node-ip=${findNodeAddress()}`,
-        '--v=2',
+        `--v=${this.options.kubeletLogLevel ?? '2'}`,
+        ...(this.options.isInCluster === true ? [`--kubeconfig=${this.dir}/pki/node.kubeconfig`] : []),
       ],
       join(outDir, 'kubelet.log'),
     );
@@ -158,7 +167,7 @@ export class Bed {
       privateRegistry,
       cgroup: makeNodeCgroup(`/berth-e2e-${process.pid}`),
       network: makeTestNetwork(dir, { bridge: `bk${process.pid}`, subnet: findFreeSubnet() }),
-      certificates: await makeCertificates(join(dir, 'pki')),
+      certificates: await makeCertificates(join(dir, 'pki'), ['127.0.0.1', findNodeAddress()]),
       port: await findFreePort(),
     });
   }
@@ -170,6 +179,16 @@ export class Bed {
   /** The node's own address, whichever interface has it. */
   get address(): string {
     return findNodeAddress();
+  }
+
+  /** An API server reaches the kubelet by the node's address; alone it serves this machine only. */
+  get #listenAddress(): string {
+    return this.options.isInCluster === true ? this.address : '127.0.0.1';
+  }
+
+  /** Where images and writable layers lie: a disk of its own, of 1 GiB. */
+  get imageDisk(): string {
+    return join(this.dir, 'berth');
   }
 
   /** Where the host folder of the examples is on this machine. */
@@ -198,13 +217,18 @@ export class Bed {
   ): Promise<void> {
     const resolvConf = join(this.dir, 'resolv.conf');
     writeFileSync(resolvConf, 'nameserver 127.0.0.53\n');
-    const auth = Buffer.from('operator:correct horse').toString('base64');
-    const keys = JSON.stringify({ auths: { [this.privateRegistry.host]: { auth } } });
-    writeFileSync(join(this.paths.root, 'config.json'), keys, { mode: 0o600 });
+    if (this.options.isInCluster !== true) {
+      // In a cluster they come from a secret.
+      const { host, user, password } = this.privateRegistry;
+      const auth = Buffer.from(`${user}:${password}`).toString('base64');
+      const keys = JSON.stringify({ auths: { [host]: { auth } } });
+      writeFileSync(join(this.paths.root, 'config.json'), keys, { mode: 0o600 });
+    }
     cpSync(join(projectRoot, 'examples/seccomp'), join(this.paths.root, 'seccomp'), { recursive: true });
     const text = kubeletConfiguration({
       dir: this.dir,
       runtimeEndpoint: this.endpoint,
+      address: this.#listenAddress,
       port: this.#port,
       cgroupRoot: this.cgroup.name,
       certificates: this.certificates,
@@ -287,6 +311,11 @@ export class Bed {
     writeFileSync(join(this.dir, 'berth/boot-id'), '00000000-0000-0000-0000-000000000000\n');
   }
 
+  /** For what a user of the bed has started in its folder: ended after the kubelet and berthd. */
+  onClose(end: () => Promise<void>): void {
+    this.#others.push(end);
+  }
+
   /** Ends everything. Resolves with a line per thing that stayed behind although it should not have; cleans these, too. */
   async close(): Promise<string[]> {
     const problems: string[] = [];
@@ -303,6 +332,7 @@ export class Bed {
       await attempt('remove what the kubelet had left to its collector', () => this.crictl('rmp', '-fa'));
     await attempt('stop berthd', () => this.berthd.stop());
     this.api.close();
+    for (const end of this.#others) await attempt('end what was started beside', end);
     problems.push(...(await this.#clean()));
     for (const part of [this.privateRegistry, this.#team, this.#registry])
       await attempt('stop a registry', () => part.stop());
@@ -353,6 +383,7 @@ export class Bed {
       runtime: { cgroup_driver: 'cgroupfs', default_handler: handler },
       'handlers.crun': { type: 'crun', path: crun },
       network: {
+        default_network: this.options.isInCluster !== true,
         cni_config_dir: this.network.confDir,
         cni_plugin_dirs: [cniPluginDir],
         cni_cache_dir: `${dir}/cni/cache`,
@@ -414,7 +445,8 @@ function findFreeSubnet(): string {
   throw new Error('10.231.0.0/16 to 10.254.0.0/16 are all in use');
 }
 
-function findFreePort(): Promise<number> {
+/** One that was free a moment ago on the loopback address. */
+export function findFreePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer();
     server.listen(0, '127.0.0.1', () => {

@@ -30,16 +30,22 @@ export async function ensureKubelet(): Promise<KubeletBinaries> {
   const version = readPinnedVersion();
   const binaries = { kubelet: join(dir, 'kubelet'), health: join(dir, 'health'), version };
   const stamp = join(dir, 'recipe');
-  const recipe = hashRecipe();
+  const recipe = hashRecipe(moduleDir, sources);
   const isBuilt = existsSync(binaries.kubelet) && existsSync(binaries.health);
   if (isBuilt && existsSync(stamp) && readFileSync(stamp, 'utf8') === recipe) return binaries;
-  await build('k8s.io/kubernetes/cmd/kubelet', binaries.kubelet, versionFlags(version));
-  await build('./health', binaries.health, '-s -w');
+  await buildProgram(moduleDir, 'k8s.io/kubernetes/cmd/kubelet', binaries.kubelet, versionFlags(version));
+  await buildProgram(moduleDir, './health', binaries.health, '-s -w');
   writeFileSync(stamp, recipe);
   return binaries;
 }
 
-async function build(what: string, target: string, ldflags: string): Promise<void> {
+/** Builds one program of a module, without cgo, in place of `target` in one step. */
+export async function buildProgram(
+  moduleDir: string,
+  what: string,
+  target: string,
+  ldflags: string,
+): Promise<void> {
   const args = ['build', '-p', '2', '-trimpath', '-buildvcs=false', '-mod=readonly', `-ldflags=${ldflags}`];
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '' };
   await runCommand('nice', ['-n', '10', 'go', ...args, '-o', `${target}.new`, what], { cwd: moduleDir, env });
@@ -47,7 +53,7 @@ async function build(what: string, target: string, ldflags: string): Promise<voi
 }
 
 /** What upstream's release build sets; without it the kubelet calls itself v0.0.0 and refuses nothing it should. */
-function versionFlags(version: string): string {
+export function versionFlags(version: string): string {
   const [major = '', minor = ''] = version.slice(1).split('.');
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor, gitTreeState: 'clean' };
   const packages = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'];
@@ -57,7 +63,8 @@ function versionFlags(version: string): string {
   return ['-s', '-w', ...settings].join(' ');
 }
 
-function hashRecipe(): string {
+/** Changes whenever one of the module's files or this script does. */
+export function hashRecipe(moduleDir: string, sources: readonly string[]): string {
   const hash = createHash('sha256').update(readFileSync(import.meta.filename));
   for (const name of sources) hash.update(readFileSync(join(moduleDir, name)));
   return hash.digest('hex');

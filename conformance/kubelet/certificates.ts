@@ -1,51 +1,67 @@
-/** The kubelet's serving certificate and the one client that it lets in, made anew for every run. */
+/** The kubelet's serving certificate and its clients', made anew for every run. */
 import { join } from 'node:path';
 import { runCommand } from '../command.ts';
+
+/** PEM files. */
+export interface KeyPair {
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface Certificates {
   /** PEM files. The same authority signs both pairs. */
   readonly authority: string;
   readonly serverCert: string;
   readonly serverKey: string;
+  /** An operator's, in the group `system:masters`. */
   readonly clientCert: string;
   readonly clientKey: string;
 }
 
-/** Makes an authority and two pairs under `dir`, valid for a day, with the openssl program. */
-export async function makeCertificates(dir: string): Promise<Certificates> {
-  const path = (name: string) => join(dir, name);
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
-  const request = (name: string, subject: string, more: string[]) =>
-    runCommand('openssl', [
-      'req',
-      '-x509',
-      ...newKey,
-      '-keyout',
-      path(`${name}.key`),
-      '-out',
-      path(`${name}.crt`),
-      '-subj',
-      subject,
-      ...more,
-    ]);
-  await request('authority', '/CN=kubelet-e2e', []);
-  const signed = ['-CA', path('authority.crt'), '-CAkey', path('authority.key')];
-  const leaf = (purpose: string, name: string) => [
-    ...signed,
-    '-addext',
+const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
+
+async function request(
+  dir: string,
+  name: string,
+  subject: string,
+  more: readonly string[],
+): Promise<KeyPair> {
+  const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.crt`)];
+  const files = ['-keyout', key, '-out', cert, '-subj', subject];
+  await runCommand('openssl', ['req', '-x509', ...newKey, ...files, ...more]);
+  return { key, cert };
+}
+
+/** A pair signed by the authority of `dir`, valid for a day; `names` as in `IP:127.0.0.1` or `DNS:operator`. */
+export function signPair(
+  dir: string,
+  name: string,
+  subject: string,
+  purpose: 'serverAuth' | 'clientAuth',
+  names: readonly string[],
+): Promise<KeyPair> {
+  const authority = ['-CA', join(dir, 'authority.crt'), '-CAkey', join(dir, 'authority.key')];
+  const extensions = [
     'basicConstraints=critical,CA:FALSE',
-    '-addext',
     `extendedKeyUsage=${purpose}`,
-    '-addext',
-    `subjectAltName=${name}`,
+    `subjectAltName=${names.join(',')}`,
   ];
-  await request('server', '/CN=berth-node', leaf('serverAuth', 'IP:127.0.0.1'));
-  await request('client', '/O=system:masters/CN=operator', leaf('clientAuth', 'DNS:operator'));
+  return request(dir, name, subject, [...authority, ...extensions.flatMap((text) => ['-addext', text])]);
+}
+
+/** Makes an authority and two pairs under `dir` with the openssl program; the server's is good for each of `addresses`. */
+export async function makeCertificates(dir: string, addresses: readonly string[]): Promise<Certificates> {
+  const { cert: authority } = await request(dir, 'authority', '/CN=kubelet-e2e', []);
+  const names = [...new Set(addresses)].map((address) => `IP:${address}`);
+  const server = await signPair(dir, 'server', '/CN=berth-node', 'serverAuth', names);
+  const client = await signPair(dir, 'client', '/O=system:masters/CN=operator', 'clientAuth', [
+    'DNS:operator',
+  ]);
   return {
-    authority: path('authority.crt'),
-    serverCert: path('server.crt'),
-    serverKey: path('server.key'),
-    clientCert: path('client.crt'),
-    clientKey: path('client.key'),
+    authority,
+    serverCert: server.cert,
+    serverKey: server.key,
+    clientCert: client.cert,
+    clientKey: client.key,
   };
 }

@@ -19,6 +19,10 @@ export const explanations: readonly Explanation[] = [
     reason: 'reboot takes the namespaces away',
   },
   {
+    fits: ({ level, msg }) => level === 40 && msg.includes('no space or no inodes left on the disk'),
+    reason: 'disk-full leaves not a byte on the image disk',
+  },
+  {
     fits: ({ rpc, msg }) => rpc === 'GetContainerEvents' && msg.includes('shutting down'),
     reason: 'the kubelet follows events until the daemon ends',
   },

@@ -64,8 +64,8 @@ export class KubeletApi {
   readonly base: string;
   readonly #agent: Agent;
 
-  constructor(port: number, certificates: Certificates) {
-    this.base = `https://127.0.0.1:${port}`;
+  constructor(address: string, port: number, certificates: Certificates) {
+    this.base = `https://${address}:${port}`;
     this.#agent = new Agent({
       ca: readFileSync(certificates.authority),
       cert: readFileSync(certificates.clientCert),

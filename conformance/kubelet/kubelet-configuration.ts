@@ -5,6 +5,7 @@ export interface KubeletSettings {
   /** Everything of the kubelet's own goes below this folder. */
   readonly dir: string;
   readonly runtimeEndpoint: string;
+  readonly address: string;
   readonly port: number;
   readonly cgroupRoot: string;
   readonly certificates: Certificates;
@@ -37,8 +38,8 @@ export function kubeletConfiguration(settings: KubeletSettings): string {
       podLogsDir: paths.logs,
       volumePluginDir: `${settings.dir}/volume-plugins`,
       resolvConf: settings.resolvConf,
-      // Only the holder of the client certificate is let in; without an API server there is nobody to ask about others.
-      address: '127.0.0.1',
+      // Only the holder of the client certificate is let in; an API server has it, too.
+      address: settings.address,
       port: settings.port,
       readOnlyPort: 0,
       healthzPort: 0,

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 
 export interface PrivateRegistry {
   readonly host: string;
+  readonly user: string;
+  readonly password: string;
   /** How many requests were turned away for want of the right password. */
   refusals(): number;
   stop(): Promise<void>;
@@ -34,6 +36,8 @@ export async function lockRegistry(target: string, user: string, password: strin
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    user,
+    password,
     refusals: () => refusals,
     stop: () =>
       new Promise((resolve) => {

@@ -1,6 +1,4 @@
 /** The table at the end of a run. */
-import type { Scenario } from './scenarios/scenario.ts';
-
 export interface Outcome {
   readonly name: string;
   readonly verdict: 'pass' | 'fail' | 'cannot';
@@ -10,8 +8,8 @@ export interface Outcome {
 }
 
 export function formatTable(
-  version: string,
-  chosen: readonly Scenario[],
+  subject: string,
+  chosen: readonly { readonly name: string; readonly shows: string }[],
   outcomes: readonly Outcome[],
   remarks: readonly string[],
 ): string {
@@ -25,7 +23,7 @@ export function formatTable(
   const count = (verdict: Outcome['verdict']): number =>
     outcomes.filter((outcome) => outcome.verdict === verdict).length;
   return [
-    `kubelet ${version}: ${count('pass')} passed, ${count('fail')} failed, ${count('cannot')} cannot work here`,
+    `${subject}: ${count('pass')} passed, ${count('fail')} failed, ${count('cannot')} cannot work here`,
     '',
     '| scenario | shows | verdict | s | why |',
     '| --- | --- | --- | --- | --- |',

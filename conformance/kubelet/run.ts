@@ -9,6 +9,7 @@
  *     --crun PATH          a crun of your own, or `newer` for Debian 13's
  *     --handler NAME       what runs every pod: crun or runc (crun)
  *     --log-level LEVEL    of berthd (info)
+ *     --kubelet-log-level N  of the kubelet (2)
  *     --keep               after a failure, wait for Enter before taking the pods away
  *
  * Ends with 0 only if every scenario passed or cannot work here for a reason that it states, nothing was left
@@ -45,6 +46,7 @@ function readOptions() {
       gate: { type: 'string', multiple: true, default: [] },
       out: { type: 'string' },
       'log-level': { type: 'string', default: 'info' },
+      'kubelet-log-level': { type: 'string', default: '2' },
       crun: { type: 'string' },
       handler: { type: 'string', default: 'crun' },
       keep: { type: 'boolean', default: false },
@@ -72,6 +74,7 @@ async function main(): Promise<void> {
     outDir: options.out ?? cacheDir('kubelet', 'out'),
     featureGates: { PodAndContainerStatsFromCRI: true, ...readGates(options.gate) },
     logLevel: options['log-level'],
+    kubeletLogLevel: options['kubelet-log-level'],
     handler: options.handler,
     crun: options.crun === 'newer' ? await ensureNewerCrun() : (options.crun ?? ''),
   });
@@ -91,7 +94,7 @@ async function main(): Promise<void> {
     leftovers = await bed.close();
   }
   const review = reviewLog(bed.berthd.logFile, explanations);
-  const table = formatTable(binaries.version, chosen, outcomes, [
+  const table = formatTable(`kubelet ${binaries.version}`, chosen, outcomes, [
     ...leftovers,
     ...formatReview(review).map((line) => `unexplained in berthd's log: ${line}`),
     ...[...review.explained].map(([reason, count]) => `expected in berthd's log, ${count} times: ${reason}`),
@@ -132,7 +135,7 @@ async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
     // Two scenarios may use one example side by side: each pod is named after its scenario.
     const rename = name === example ? {} : { [`name: ${example}\n`]: `name: ${name}\n` };
     bed.place(example, { ...rename, ...scenario.edits?.(bed) }, name);
-    await withinLimit(scenario.run(pod, bed));
+    await withinLimit(scenario.run(pod, bed), scenario.limitMs ?? 300_000);
     const ms = elapsed();
     await pod.remove();
     console.log(`pass  ${name} (${(ms / 1000).toFixed(1)} s)`);
@@ -152,10 +155,10 @@ async function runOne(scenario: Scenario, bed: Bed): Promise<Outcome> {
 }
 
 /** Whatever a scenario waits for without a deadline of its own. */
-function withinLimit(work: Promise<void>): Promise<void> {
+function withinLimit(work: Promise<void>, limitMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('still not done after 5 minutes')), 300_000);
+    timer = setTimeout(() => reject(new Error(`still not done after ${limitMs / 60_000} minutes`)), limitMs);
   });
   return Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }

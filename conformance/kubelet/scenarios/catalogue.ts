@@ -1,4 +1,6 @@
 /** Every scenario, in the order of the table. */
+import { disk } from './disk.ts';
+import { events } from './events.ts';
 import { faults } from './faults.ts';
 import { images } from './images.ts';
 import { lifecycle } from './lifecycle.ts';
@@ -19,5 +21,7 @@ export const scenarios: readonly Scenario[] = [
   ...images,
   ...streaming,
   ...stats,
+  ...events,
   ...faults,
+  ...disk,
 ];

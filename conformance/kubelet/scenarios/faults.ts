@@ -1,39 +1,13 @@
-/** What happens to running pods when berthd, the kubelet, the machine or the disk misbehave. Each runs alone. */
+/** What happens to running pods when berthd, the kubelet or the machine misbehave. Each runs alone. */
 import assert from 'node:assert/strict';
-import { readdirSync, statfsSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { findLeftovers } from '../../critest/leftovers.ts';
 import type { Bed } from '../bed.ts';
 import { TestPod } from '../pod.ts';
 import { pause, until } from '../wait.ts';
-import type { Scenario } from './scenario.ts';
-
-/** A pod for one question of a fault, not worth an example. */
-function simplePod(name: string, script: string, more = ''): string {
-  const command = JSON.stringify(['sh', '-c', script]);
-  return `apiVersion: v1
-kind: Pod
-metadata: { name: ${name} }
-spec:
-  terminationGracePeriodSeconds: 1
-  ${more}
-  containers:
-    - { name: main, image: "docker.io/library/busybox:1.36", command: ${command} }
-`;
-}
+import { identities, type Scenario, simplePod } from './scenario.ts';
 
 const counter = 'i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done';
-
-/** Identity and restart count of every container of every pod: what a fault must leave as it is. */
-async function identities(bed: Bed): Promise<string[]> {
-  const pods = await bed.api.pods();
-  return pods
-    .flatMap(({ metadata, status }) =>
-      (status.containerStatuses ?? []).map(
-        (one) => `${metadata.name}/${one.name} ${one.containerID} ${one.restartCount} ${one.ready}`,
-      ),
-    )
-    .toSorted();
-}
 
 /** Every line of the pod's numbered log there, once and in order. */
 function assertWholeLog(text: string, atLeast: number): void {
@@ -128,16 +102,31 @@ export const faults: readonly Scenario[] = [
   {
     name: 'kubelet-restarted',
     example: 'two-containers',
-    shows: 'the kubelet killed and started again finds every container as it was',
+    shows:
+      'the kubelet killed and started again finds every container as it was, and learns of the end of one that ended meanwhile',
     isAlone: true,
     async run(pod, bed) {
-      await pod.waitReady();
-      const before = await identities(bed);
+      bed.placeText('ends', simplePod('ends', 'sleep 12; exit 5', 'restartPolicy: Never'));
+      const ends = new TestPod(bed, 'ends');
+      const log = await placeCounter(bed);
+      for (const one of [pod, ends]) await one.waitReady();
+      const keep = (lines: string[]) => lines.filter((line) => !line.startsWith('ends'));
+      const before = keep(await identities(bed));
       await bed.kubelet.stop('SIGKILL');
+      const isEnds = ['--label', `io.kubernetes.pod.name=${ends.fullName}`];
+      await until('the container has ended', 30_000, async () =>
+        assert.equal((await bed.crictl('ps', '-q', '--state', 'Running', ...isEnds)).trim(), ''),
+      );
       await bed.startKubelet();
       await pod.waitReady();
+      const { state } = await ends.waitContainer('main', (one) =>
+        assert.ok(one.state.terminated, JSON.stringify(one.state)),
+      );
+      assert.deepEqual([state.terminated?.exitCode, state.terminated?.reason], [5, 'Error']);
       await pause(7000);
-      assert.deepEqual(await identities(bed), before);
+      assert.deepEqual(keep(await identities(bed)), before);
+      assertWholeLog(await log.logs('main'), 80);
+      for (const one of [log, ends]) await one.remove();
     },
   },
   {
@@ -198,38 +187,6 @@ export const faults: readonly Scenario[] = [
         /^\d/.test(name),
       );
       assert.deepEqual(leases, [], 'addresses still leased');
-    },
-  },
-  {
-    name: 'image-gc',
-    example: 'two-containers',
-    shows:
-      'with too little room left on the image disk the kubelet removes the images that no pod uses, and evicts no pod',
-    isAlone: true,
-    async run(pod, bed) {
-      await pod.waitReady();
-      for (const image of ['docker.io/library/unused:1', 'registry.k8s.io/e2e-test-images/agnhost:2.53'])
-        await bed.crictl('pull', image);
-      const list = () => bed.crictl('images', '-o', 'json');
-      assert.match(await list(), /library\/unused/);
-      const available = statfsSync(`${bed.dir}/berth`);
-      const bytes = available.bavail * available.bsize;
-      // More than there is by less than the two images hold.
-      const wanted = `${Math.ceil(bytes / 1024) + 4096}Ki`;
-      await bed.kubelet.stop();
-      await bed.startKubelet({ evictionHard: { 'imagefs.available': wanted }, imageMinimumGCAge: '1s' });
-      await until('the unused images are gone', 60_000, async () =>
-        assert.doesNotMatch(await list(), /unused|agnhost/),
-      );
-      assert.match(await list(), /busybox/);
-      await pause(12_000);
-      const { status } = await pod.waitReady();
-      assert.equal(status.phase, 'Running');
-      assert.equal((await pod.container('server')).restartCount, 0);
-      await bed.kubelet.stop();
-      await bed.startKubelet();
-      await pod.waitReady();
-      await bed.crictl('pull', 'docker.io/library/unused:1');
     },
   },
 ];

@@ -19,6 +19,8 @@ export interface Scenario {
   whyNot?(bed: Bed): string | undefined | Promise<string | undefined>;
   /** True for what restarts programs under all pods: it runs when nothing else does. */
   readonly isAlone?: boolean;
+  /** For the whole of it; 5 minutes unless given. */
+  readonly limitMs?: number;
   run(pod: TestPod, bed: Bed): Promise<void>;
 }
 
@@ -52,4 +54,30 @@ export async function readCgroupFile(
   const path = membership.find(isMine)?.split(':').slice(2).join(':');
   if (path === undefined) throw new Error(`${controller} is no controller of ${membership.join(' ')}`);
   return readFileSync(`${pod.bed.cgroup.folder(controller, path)}/${file}`, 'utf8').trim();
+}
+
+/** A pod of one container for one question, not worth an example. */
+export function simplePod(name: string, script: string, more = ''): string {
+  const command = JSON.stringify(['sh', '-c', script]);
+  return `apiVersion: v1
+kind: Pod
+metadata: { name: ${name} }
+spec:
+  terminationGracePeriodSeconds: 1
+  ${more}
+  containers:
+    - { name: main, image: "docker.io/library/busybox:1.36", command: ${command} }
+`;
+}
+
+/** Identity and restart count of every container of every pod: what a fault must leave as it is. */
+export async function identities(bed: Bed): Promise<string[]> {
+  const pods = await bed.api.pods();
+  return pods
+    .flatMap(({ metadata, status }) =>
+      (status.containerStatuses ?? []).map(
+        (one) => `${metadata.name}/${one.name} ${one.containerID} ${one.restartCount} ${one.ready}`,
+      ),
+    )
+    .toSorted();
 }
