@@ -63,6 +63,9 @@ export class FaultBed {
   /** Where a daemon that is started with `watchesEffects` writes what it did; see effects.ts. */
   readonly effectsFile: string;
   watchesEffects = false;
+  /** How far the clock is off, ms, of a daemon that is started with `hasOwnClock`; see clock.ts. */
+  readonly clockFile: string;
+  hasOwnClock = false;
   readonly logFile: string;
   readonly cgroupParent: string;
   /** The device that pods are plugged into. */
@@ -87,6 +90,7 @@ export class FaultBed {
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
     this.hangFile = `${this.faultFile}.hanging`;
+    this.clockFile = join(dir, 'clock');
     this.effectsFile = join(dir, 'effects.json');
     this.programFaultFile = join(dir, 'program-fault');
     this.logFile = join(dir, 'log');
@@ -169,6 +173,7 @@ export class FaultBed {
         env: {
           ...process.env,
           BERTH_FAULT_FILE: this.faultFile,
+          ...(this.hasOwnClock && { BERTH_CLOCK_FILE: this.clockFile }),
           ...(this.watchesEffects && { BERTH_EFFECTS_FILE: this.effectsFile }),
           NODE_COMPILE_CACHE: join(this.dir, 'compile'),
         },

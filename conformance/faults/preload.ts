@@ -16,6 +16,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
+import { followClock } from './clock.ts';
 import { watchEffects } from './effects.ts';
 
 interface Fault {
@@ -97,6 +98,10 @@ function hang(key: string): Promise<void> {
     }, liftLookMs);
   });
 }
+
+/** BERTH_CLOCK_FILE: see clock.ts. */
+const clockFile = process.env.BERTH_CLOCK_FILE ?? '';
+if (clockFile !== '') followClock(clockFile);
 
 /** BERTH_EFFECTS_FILE: see effects.ts. */
 const effectsFile = process.env.BERTH_EFFECTS_FILE ?? '';
