@@ -87,6 +87,10 @@ soak: need-root installed ## pods by the hundred under random kills of berthd, c
 fuzz: need-root installed ## changed requests to berthd, changed input to every parser (root); ARGS='--short', ARGS='--seed N'
 	$(NODE) conformance/fuzz/run.ts $(ARGS)
 
+.PHONY: peer-profile
+peer-profile: need-root installed ## a default container on Berth and on Debian's containerd: is any of it less confined? (root)
+	@$(NODE) conformance/peer-profile/run.ts $(ARGS)
+
 .PHONY: audit
 audit: need-root installed ## compare Berth's records with this machine (root); ARGS='--config FILE'
 	@bin/berth-audit $(ARGS)
