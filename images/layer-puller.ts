@@ -158,11 +158,14 @@ export class LayerPuller {
       resumableBytes,
     };
     const { pullId, source } = stack;
-    return this.#blobs.run(blob.digest, () =>
+    const result = await this.#blobs.run(blob.digest, () =>
       processes.run<'layer'>({ type: 'layer', source, pullId, layer }, signal, (bytes) =>
         stack.onBytes(index, bytes),
       ),
     );
+    // Reports come now and then: the last bytes had none.
+    stack.onBytes(index, blob.sizeBytes);
+    return result;
   }
 }
 

@@ -1,10 +1,16 @@
 /** What an operator sees of a live daemon: a trace down to the programs, figures that add up, the status page. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportedSeries, metricsTable } from '#daemon/metrics-table.ts';
 import { type Collector, type ReceivedSpan, startCollector } from '#daemon/tracing/testing/collector.ts';
 import { decode, encode } from '#proto/codec.ts';
 import { RuntimeService } from '#proto/generated/cri.ts';
+import { makeImage, makeLayer } from '../fixtures/image.ts';
+import { pushImage } from '../fixtures/registry.ts';
 import { BehaviourBed } from './bed.ts';
 
 let bed: BehaviourBed;
@@ -63,6 +69,43 @@ async function runPodTraced(
   } finally {
     client.close();
   }
+}
+
+interface Halfway {
+  readonly host: string;
+  /** Lets the second halves through. */
+  release(): void;
+  close(): void;
+}
+
+/** A registry that stops in the middle of each large blob until it is released. */
+async function startHalfway(host: string): Promise<Halfway> {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const server = createServer(async ({ url = '/', method = 'GET', headers }, response) => {
+    const accept = headers.accept === undefined ? {} : { accept: headers.accept };
+    const reply = await fetch(`http://${host}${url}`, { method, headers: accept });
+    const bytes = Buffer.from(await reply.arrayBuffer());
+    response.writeHead(reply.status, Object.fromEntries(reply.headers));
+    const middle = bytes.length >> 1;
+    if (bytes.length > 1 << 20) {
+      response.write(bytes.subarray(0, middle));
+      await released;
+      response.end(bytes.subarray(middle));
+    } else response.end(bytes);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    release,
+    close: () => {
+      release();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 it("traces a pod's start below the kubelet's span, down to the plugin and the OCI runtime", async () => {
@@ -144,6 +187,42 @@ it('counts what happens, under names that are documented', async () => {
     for (const [, label] of labels.matchAll(/(\w+)="/g)) expect(documented.get(name)).toContain(label);
   }
   await bed.removePod(pod);
+});
+
+it('shows how far each layer of a pull has come', async () => {
+  const host = /127\.0\.0\.1:\d+/.exec(readFileSync(`${bed.dir}/hosts/docker.io/hosts.toml`, 'utf8'))![0];
+  const content = randomBytes(4 << 20);
+  const layer = makeLayer([{ type: 'file', path: 'content', mode: 0o644, content }]);
+  await pushImage(host, 'slow/content:1', makeImage({ layers: [layer], config: {} }));
+  const half = await startHalfway(host);
+  try {
+    const image = `${half.host}/slow/content:1`;
+    const before = await figure('berth_image_pull_received_bytes_total');
+    const pull = bed.call('PullImage', { image: { image } });
+    const series = `{image="${image}",layer="sha256:`;
+    const layers = async (name: string): Promise<number[]> =>
+      (await text('/metrics'))
+        .split('\n')
+        .filter((line) => line.startsWith(`${name}${series}`))
+        .map((line) => Number(line.split(' ').at(-1)));
+    await expect
+      .poll(async () => (await layers('berth_image_pull_layer_received_bytes'))[0] ?? 0, { timeout: 10_000 })
+      .toBeGreaterThan(1 << 20);
+    const [size = 0] = await layers('berth_image_pull_layer_size_bytes');
+    expect(size).toBeGreaterThan(4 << 20);
+    expect((await layers('berth_image_pull_layer_received_bytes'))[0]).toBeLessThan(size);
+    expect(await figure(`berth_image_pull_in_flight{registry="${half.host}"}`)).toBe(1);
+    const html = await text('/status');
+    expect(html).toContain(image);
+    expect(html).toMatch(new RegExp(`<progress value="\\d{7}" max="${size}">`));
+    half.release();
+    await pull;
+    expect(await layers('berth_image_pull_layer_size_bytes')).toEqual([]);
+    expect(await figure('berth_image_pull_received_bytes_total')).toBe(before + size);
+    expect(await figure(`berth_image_pull_results_total{registry="${half.host}",result="ok"}`)).toBe(1);
+  } finally {
+    half.close();
+  }
 });
 
 it('shows pods and containers on the status page, and nothing of their environment', async () => {

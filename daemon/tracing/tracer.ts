@@ -13,6 +13,18 @@ import { parseTraceparent } from './traceparent.ts';
 interface Place {
   readonly traceId: string;
   readonly spanId: string;
+  /**
+   * The call that it belongs to. What a call leaves behind, such as the watch for the end of the container that it made,
+   * keeps its context for days; that is not part of it any more.
+   */
+  readonly call: { isOver: boolean };
+}
+
+/** Where a span that is traced goes. */
+interface Parent {
+  readonly traceId: string;
+  readonly parentSpanId: string;
+  readonly call: Place['call'];
 }
 
 export interface TracerOptions {
@@ -36,26 +48,34 @@ export function tracingWatcher({ samplingRatio, onEnd, random = Math.random }: T
   const places = new AsyncLocalStorage<Place>();
 
   /** Where a span goes: undefined for one that is not traced. */
-  const placeOf = (span: Span): { traceId: string; parentSpanId: string } | undefined => {
+  const parentOf = (span: Span): Parent | undefined => {
     if (span.kind !== 'rpc') {
       const around = places.getStore();
-      return around && { traceId: around.traceId, parentSpanId: around.spanId };
+      if (!around || around.call.isOver) return undefined;
+      return { traceId: around.traceId, parentSpanId: around.spanId, call: around.call };
     }
     const { traceparent } = span.attributes;
     const remote = typeof traceparent === 'string' ? parseTraceparent(traceparent) : undefined;
     if (!(remote ? remote.isSampled : random() < samplingRatio)) return undefined;
-    return { traceId: remote?.traceId ?? newId(16), parentSpanId: remote?.spanId ?? '' };
+    return {
+      traceId: remote?.traceId ?? newId(16),
+      parentSpanId: remote?.spanId ?? '',
+      call: { isOver: false },
+    };
   };
 
   return async (span, work) => {
-    const place = placeOf(span);
-    if (!place) return work();
+    const parent = parentOf(span);
+    if (!parent) return work();
+    const { traceId, parentSpanId, call } = parent;
     const spanId = newId(8);
     const startNs = nowNs();
     const startedMs = performance.now();
-    const end = (error: string | undefined, more: Record<string, string> = {}): void =>
+    const end = (error: string | undefined, more: Record<string, string> = {}): void => {
+      if (span.kind === 'rpc') call.isOver = true;
       onEnd({
-        ...place,
+        traceId,
+        parentSpanId,
         spanId,
         name: spanTitle(span),
         kind: span.kind === 'rpc' ? 'server' : 'internal',
@@ -64,8 +84,9 @@ export function tracingWatcher({ samplingRatio, onEnd, random = Math.random }: T
         attributes: { ...attributesOf(span), ...more },
         error,
       });
+    };
     try {
-      const result = await places.run({ traceId: place.traceId, spanId }, work);
+      const result = await places.run({ traceId, spanId, call }, work);
       end(undefined);
       return result;
     } catch (error) {

@@ -92,6 +92,21 @@ describe('spans', () => {
     expect(ended.map(({ name }) => name)).toEqual(['run-sandbox/record', 'Status']);
   });
 
+  it('end with the call: what it leaves behind is not part of it', async () => {
+    watch(1);
+    let release = (): void => {};
+    let late: Promise<unknown> = Promise.resolve();
+    await span('rpc', 'CreateContainer', () => {
+      const exit = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      late = exit.then(() => step('stop-container/record-exit', () => 1));
+    });
+    release();
+    await late;
+    expect(ended.map(({ name }) => name)).toEqual(['CreateContainer']);
+  });
+
   it('say how they failed', async () => {
     watch(1);
     const failing = span('rpc', 'StopContainer', () => {

@@ -41,14 +41,24 @@ async function withClient<T>(
   }
 }
 
-/** Tells of progress now and then: each report costs the daemon a moment. */
+/**
+ * Tells of progress now and then: each report costs the daemon a moment. The last count is told too, so that a download that
+ * stands still is seen where it stands.
+ */
 function reporter(id: number): (received: number) => void {
-  let nextMs = 0;
+  let latest = 0;
+  let told = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const tell = (): void => {
+    timer = undefined;
+    if (told === latest || !running.has(id)) return;
+    told = latest;
+    send({ type: 'bytes', id, received: latest });
+    timer = setTimeout(tell, progressEveryMs);
+  };
   return (received) => {
-    const nowMs = performance.now();
-    if (nowMs < nextMs) return;
-    nextMs = nowMs + progressEveryMs;
-    send({ type: 'bytes', id, received });
+    latest = received;
+    if (timer === undefined) tell();
   };
 }
 
