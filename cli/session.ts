@@ -224,6 +224,7 @@ export function sessionError(
 /** 127 where a program is not there, 126 where it cannot be executed, as shells and docker have it; else 125. */
 export function startStatus(message: string): number {
   if (/executable file .*not found|no such file or directory|not found in \$PATH/i.test(message)) return 127;
-  if (/permission denied|exec format error|is a directory/i.test(message)) return 126;
+  // crun names no path: "open executable: Operation not permitted" is a folder, for one.
+  if (/open executable|permission denied|exec format error|is a directory/i.test(message)) return 126;
   return 125;
 }

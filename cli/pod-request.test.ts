@@ -1,0 +1,107 @@
+import { expect, test } from 'vitest';
+import { NamespaceMode, Protocol } from '#proto/generated/cri.ts';
+import { containerFlags } from './container-flags.ts';
+import { parseCommandWords } from './parse.ts';
+import { parsePort, parseVolume, toPodRequest } from './pod-request.ts';
+
+function request(...words: string[]) {
+  const { flags, args } = parseCommandWords(words, {
+    flags: containerFlags,
+    stopsAtFirstArgument: true,
+    arguments: [{ name: 'IMAGE' }, { name: 'WORD', repeatable: true }],
+  });
+  return toPodRequest({
+    flags,
+    name: 'calm_jetty',
+    image: args[0]!,
+    command: args.slice(1),
+    environment: { HERE: 'value', EMPTY: '' },
+    envFiles: [],
+    workingDir: '/work',
+    logRoot: '/var/lib/berth/logs',
+    removeOnExit: false,
+  });
+}
+
+test('a plain container is confined as people expect, and its pod is named and labelled', () => {
+  const { sandbox, container } = request('debian', 'ls', '-l');
+  expect(sandbox).toMatchObject({
+    metadata: { name: 'calm_jetty', uid: 'calm_jetty', namespace: 'berth' },
+    log_directory: '/var/lib/berth/logs/calm_jetty',
+    labels: { 'dev.berth/managed-by': 'berth-cli', 'dev.berth/on-exit': 'stop' },
+  });
+  expect(container).toMatchObject({ args: ['ls', '-l'], tty: false, stdin: false, stop_signal: 0 });
+  expect(container.command).toBeUndefined();
+  expect(container.linux?.security_context).toMatchObject({
+    privileged: false,
+    seccomp: { profile_type: 0 },
+    masked_paths: expect.arrayContaining(['/proc/kcore']),
+    namespace_options: { network: NamespaceMode.POD, pid: NamespaceMode.CONTAINER },
+  });
+});
+
+test("an entry point replaces the image's, and an empty one means none", () => {
+  expect(request('--entrypoint', '/bin/sh', 'debian', '-c', 'x').container).toMatchObject({
+    command: ['/bin/sh'],
+    args: ['-c', 'x'],
+  });
+  expect(request('--entrypoint=', 'debian', 'ls').container).toMatchObject({ command: ['ls'] });
+});
+
+test('limits are those of the kernel', () => {
+  expect(request('-m', '1g', '--memory-swap', '2g', '--cpus', '1.5', 'x').container.linux?.resources).toEqual(
+    {
+      memory_limit_in_bytes: 1n << 30n,
+      memory_swap_limit_in_bytes: 2n << 30n,
+      cpu_period: 100_000n,
+      cpu_quota: 150_000n,
+    },
+  );
+  expect(() => request('--cpus', '0', 'x')).toThrow('--cpus must be more than 0');
+});
+
+test('variables come from flags, and by name from here', () => {
+  const envs = request('-e', 'A=1=2', '-e', 'HERE', '-e', 'EMPTY', '-e', 'ABSENT', '-e', 'A=3', 'x').container
+    .envs;
+  expect(envs?.map(({ key, value }) => `${key}=${Buffer.from(value!)}`)).toEqual([
+    'A=3',
+    'HERE=value',
+    'EMPTY=',
+  ]);
+});
+
+test('ports and volumes as docker writes them; what cannot be meant so is refused with a way', () => {
+  expect(parsePort('127.0.0.1:8080:80/udp')).toEqual({
+    host_ip: '127.0.0.1',
+    host_port: 8080,
+    container_port: 80,
+    protocol: Protocol.UDP,
+  });
+  expect(parsePort('[::1]:1:2')).toMatchObject({ host_ip: '::1', host_port: 1, container_port: 2 });
+  for (const wrong of ['80', '0:80', '80:70000', 'a:80', '1:2/icmp'])
+    expect(() => parsePort(wrong)).toThrow('--publish');
+  expect(parseVolume('./data:/data:ro,rslave', '/work')).toMatchObject({
+    host_path: '/work/data',
+    container_path: '/data',
+    readonly: true,
+    propagation: 1,
+  });
+  expect(() => parseVolume('data:/data', '/work')).toThrow('keeps no volumes under names');
+  expect(() => parseVolume('/data', '/work')).toThrow('is not HOST:PATH');
+  expect(() => parseVolume('/a:/b:sync', '/work')).toThrow('the option "sync" is not known');
+  expect(() => request('-p', '1:2', '--network', 'host', 'x')).toThrow('--publish says nothing');
+  expect(() => request('--restart', 'always', 'x')).toThrow('starts no container again by itself');
+});
+
+test('names that are no folders or hosts are refused', () => {
+  expect(() => request('--security-opt', 'nonsense', 'x')).toThrow('"nonsense" is not known');
+  expect(() => request('--stop-signal', 'SIGWRONG', 'x')).toThrow('no name of a signal');
+  expect(request('--stop-signal', 'quit', 'x').container.stop_signal).toBeGreaterThan(0);
+  expect(
+    request('--cap-drop', 'all', '--cap-add', 'CAP_net_raw', 'x').container.linux?.security_context
+      ?.capabilities,
+  ).toEqual({
+    add_capabilities: ['NET_RAW'],
+    drop_capabilities: ['ALL'],
+  });
+});
