@@ -2,6 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 
+/** Nothing that this script started outlives it, even if it dies of an error. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class ServiceProcess {
   readonly logFile: string;
   readonly #file: string;
@@ -15,8 +21,6 @@ export class ServiceProcess {
     this.#args = args;
     this.#env = env;
     this.logFile = logFile;
-    // Nothing that this script started outlives it, even if it dies of an error.
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
   }
 
   start(): void {
@@ -29,9 +33,14 @@ export class ServiceProcess {
     });
     closeSync(log);
     this.#child = child;
+    running.add(child);
     this.#ended = new Promise((resolve) => {
-      child.once('close', () => resolve());
-      child.once('error', () => resolve());
+      const end = (): void => {
+        running.delete(child);
+        resolve();
+      };
+      child.once('close', end);
+      child.once('error', end);
     });
   }
 
