@@ -31,3 +31,14 @@ export async function isIsolated(): Promise<boolean> {
   process.exitCode = code ?? 1;
   return false;
 }
+
+/** Runs `main`, which prints its verdict itself; where it cannot, that is the verdict. Sets the exit status. */
+export async function endWithVerdict(name: string, main: () => Promise<boolean>): Promise<void> {
+  try {
+    process.exitCode = (await main()) ? 0 : 1;
+  } catch (error) {
+    console.log(error);
+    console.log(`${name}: FAILED, it came to no end`);
+    process.exitCode = 1;
+  }
+}

@@ -12,7 +12,7 @@ import { formatFinding } from '#base/finding.ts';
 import { FaultBed, imageName } from './bed.ts';
 import { type Census, residentBytes, takeCensus } from './census.ts';
 import { Counter } from './counter.ts';
-import { isIsolated } from './isolate.ts';
+import { endWithVerdict, isIsolated } from './isolate.ts';
 import { PodWalk } from './pod-walk.ts';
 
 const command = ['sh', '-c', 'trap "exit 3" TERM; : >/ready; while :; do usleep 50000; done'];
@@ -187,4 +187,4 @@ async function main(): Promise<boolean> {
   }
 }
 
-if (await isIsolated()) process.exitCode = (await main()) ? 0 : 1;
+if (await isIsolated()) await endWithVerdict('soak', main);

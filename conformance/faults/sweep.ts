@@ -14,7 +14,7 @@ import { takeAccount } from './account.ts';
 import { FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
-import { isIsolated } from './isolate.ts';
+import { endWithVerdict, isIsolated } from './isolate.ts';
 import { describeFindings, liveProgramCase, liveStepCase } from './lives.ts';
 
 /** One fault and the life that it happens in, by its place in a table of the report. */
@@ -189,4 +189,4 @@ async function main(): Promise<boolean> {
   }
 }
 
-if (await isIsolated()) process.exitCode = (await main()) ? 0 : 1;
+if (await isIsolated()) await endWithVerdict('sweep', main);
