@@ -16,6 +16,7 @@ import { Readiness } from '#cri/readiness.ts';
 import { CriServer } from '#cri/server.ts';
 import { becomeSubreaper } from '#host/launch.ts';
 import { lockFile } from '#host/lock-file.ts';
+import { ServiceManager } from '#host/service-manager.ts';
 import { changedOptions, withReloadable } from './config/compare.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/options.ts';
@@ -26,6 +27,7 @@ import { settleMemoryLater } from './settle-memory.ts';
 import { SlowSpans } from './slow-spans.ts';
 import type { Tracing } from './tracing/open.ts';
 import { version } from './version.ts';
+import { Watchdog, watchdogPeriodMs } from './watchdog.ts';
 import { buildServices, type Services } from './wiring.ts';
 
 /** Serves until a signal ends the process. Rejects if it cannot begin; then nothing is left running. */
@@ -55,8 +57,11 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const { socket, socketMode, socketGroup } = config.server;
   await server.listen({ path: socket, mode: socketMode, group: socketGroup });
   const metricsServer = await startMetrics(config, { metrics, insight: services.insight, slow }, log);
-  new Lifetime({ config, reload, log, services, happened }).follow(async () => {
+  const watchdog = openWatchdog(config, services, readiness, log);
+  watchdog.begin();
+  new Lifetime({ config, reload, log, services, happened, watchdog }).follow(async () => {
     log.info('shutting down; containers stay');
+    watchdog.stop();
     events.close();
     await server.drain(config.daemon.shutdownGraceMs);
     await metricsServer?.close();
@@ -68,6 +73,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   await services.recover();
   happened.recovered(performance.now() - recoveringMs);
   readiness.open();
+  watchdog.ready();
   log.info(
     {
       version: version(),
@@ -80,6 +86,22 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   // Of the sources it keeps what the type stripper made, so that the next start neither loads nor runs it.
   if (getCompileCacheDir() !== undefined) flushCompileCache();
   settleMemoryLater(log);
+}
+
+/** The check is made the way a client would come, and asks for what needs recovery as soon as that is over. */
+function openWatchdog(config: Config, services: Services, readiness: Readiness, log: Log): Watchdog {
+  const { NOTIFY_SOCKET } = process.env;
+  return new Watchdog({
+    manager: new ServiceManager(NOTIFY_SOCKET),
+    periodMs: watchdogPeriodMs(process.env, process.pid),
+    log,
+    check: async (timeoutMs) => {
+      // Loaded only where there is a watchdog.
+      const { callOwnSocket } = await import('#cri/self-check.ts');
+      await callOwnSocket(config.server.socket, readiness.isReady ? 'ListPodSandbox' : 'Version', timeoutMs);
+      services.checkRecords();
+    },
+  });
 }
 
 /** Two daemons must share neither the database nor the sockets. Throws FailedPrecondition naming the other one. */
@@ -129,6 +151,7 @@ interface LifetimeOptions {
   readonly log: Log;
   readonly services: Services;
   readonly happened: DaemonEvents;
+  readonly watchdog: Watchdog;
 }
 
 /** Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT end the daemon, the second of them at once. */
@@ -166,6 +189,16 @@ class Lifetime {
 
   /** A configuration with a mistake changes nothing. */
   #reload(): void {
+    const { watchdog } = this.#options;
+    watchdog.reloading(false);
+    try {
+      this.#readAgain();
+    } finally {
+      watchdog.reloading(true);
+    }
+  }
+
+  #readAgain(): void {
     const { log, reload, services, happened } = this.#options;
     let wanted: Config;
     try {

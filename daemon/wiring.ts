@@ -63,6 +63,8 @@ export interface Services {
   readonly insight: NodeInsight;
   /** Takes up what an earlier daemon left. Call once, before calls are let through. */
   recover(): Promise<void>;
+  /** Throws when the database of the records does not answer. */
+  checkRecords(): void;
   /** Applies the reloadable options of a configuration. */
   applyReload(config: Config): void;
   /** Ends watches and servers; containers and pods stay. */
@@ -478,6 +480,9 @@ export async function buildServices(
       streaming,
       stats,
       checkpoints,
+    },
+    checkRecords: () => {
+      database.prepare('SELECT count(*) FROM sqlite_schema').get();
     },
     recover: async () => {
       images.recover();
