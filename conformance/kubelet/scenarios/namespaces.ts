@@ -116,7 +116,7 @@ export const namespaces: readonly Scenario[] = [
     name: 'runtime-class',
     shows: 'the pod runs under the named handler',
     whyNot: () =>
-      'RuntimeClass is an object of the API server; a kubelet without one passes over the name. `--handler runc` runs every pod on runc instead',
+      'RuntimeClass is an object of the API server; a kubelet without one passes over the name. `make cluster-e2e` has one',
     async run() {
       throw new Error(`unreachable on ${nodeName}`);
     },
