@@ -42,8 +42,10 @@ import { readTail, type ServerKind, serverKinds } from './server.ts';
 import { listSkipRules } from './skips.ts';
 import { listSpecs, runSuite, type SuiteRun } from './suite.ts';
 
-function readOptions() {
+/** Reads the options above, of this program unless others are given. */
+export function readOptions(args: readonly string[] = process.argv.slice(2)) {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       runtime: { type: 'string', default: 'berth' },
       endpoint: { type: 'string' },
@@ -93,7 +95,7 @@ async function main(): Promise<void> {
   }
 }
 
-interface Run {
+export interface Run {
   readonly values: Options;
   readonly tools: Tools;
   readonly outDir: string;
@@ -118,10 +120,11 @@ async function runWithServer(kind: ServerKind, ground: Ground, run: Run): Promis
       isClean = false;
     }
   }
-  return kind === 'berth' ? hasCleanLog(server.logFile) && isClean : isClean;
+  return kind === 'berth' ? reviewServerLog(server.logFile) && isClean : isClean;
 }
 
-function hasCleanLog(logFile: string): boolean {
+/** Prints what the daemon's log says of the run, and returns whether it has no warning that is not explained. */
+export function reviewServerLog(logFile: string): boolean {
   const review = reviewLog(logFile);
   for (const [reason, times] of review.explained)
     console.log(`in the daemon's log, ${times} times: ${reason}`);
@@ -140,7 +143,7 @@ interface Round {
 }
 
 /** Runs the suite as often as asked for, and resolves with whether every round was good. */
-async function runRounds(endpoint: string, run: Run): Promise<boolean> {
+export async function runRounds(endpoint: string, run: Run): Promise<boolean> {
   const { values } = run;
   const rounds: Round[] = [];
   for (let index = 0; index < Number(values.repeat); index += 1) {

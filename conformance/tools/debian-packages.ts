@@ -8,7 +8,7 @@ import { runCommand } from '../command.ts';
 import { ensurePackages } from '../setup.ts';
 
 /** The address of the Debian archive that this machine uses, from apt's own sources. */
-function archiveAddress(): string {
+export function archiveAddress(): string {
   const folder = '/etc/apt/sources.list.d';
   const files = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
   for (const file of ['/etc/apt/sources.list', ...files]) {
