@@ -158,6 +158,21 @@ describe('version 2', () => {
     expect(stats().pressure('cpu', '/kube/a')).toBeUndefined();
   });
 
+  it('believes the lower limit of swap where crun tells systemd memory and swap together', () => {
+    place({
+      's.slice/berth-x.scope/memory.current': '10\n',
+      's.slice/berth-x.scope/memory.swap.current': '0\n',
+      's.slice/berth-x.scope/memory.stat': 'inactive_file 0\n',
+      's.slice/berth-x.scope/memory.swap.max': '67108864\n',
+      's.slice/berth-x.scope/container/memory.swap.max': '0\n',
+    });
+    const group = '/s.slice/berth-x.scope';
+    expect(stats().memoryDetail(group).swapLimitBytes).toBe(0n);
+    expect(stats().swap(group, stats().memory(group)!)?.availableBytes).toBe(0n);
+    place({ 's.slice/berth-x.scope/container/memory.swap.max': 'max\n' });
+    expect(stats().memoryDetail(group).swapLimitBytes).toBe(67108864n);
+  });
+
   it('finds limits that crun set on the group below a systemd scope', () => {
     place({
       's.slice/berth-x.scope/memory.current': '10\n',

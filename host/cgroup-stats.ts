@@ -175,7 +175,7 @@ export class CgroupStats {
       oomKills: flatValue(events, 'oom_kill'),
       reservationBytes:
         guaranteed > 0n ? guaranteed : wholeNumber(this.#limitText('memory', group, 'memory.low')),
-      swapLimitBytes: limit(this.#limitText('memory', group, 'memory.swap.max')),
+      swapLimitBytes: this.#lowestLimit('memory', group, 'memory.swap.max'),
     };
   }
 
@@ -184,7 +184,7 @@ export class CgroupStats {
     const usageBytes = memory.swapBytes;
     if (usageBytes === undefined) return undefined;
     if (this.version === 2) {
-      const most = limit(this.#limitText('memory', group, 'memory.swap.max'));
+      const most = this.#lowestLimit('memory', group, 'memory.swap.max');
       return { usageBytes, availableBytes: most === undefined ? undefined : atLeastZero(most - usageBytes) };
     }
     if (memory.isSwapUnlimited) return { usageBytes, availableBytes: undefined };
@@ -247,6 +247,21 @@ export class CgroupStats {
       return own;
     return this.read(controller, `${group}/container`, file) ?? own;
   }
+
+  /**
+   * The lower limit of a scope and of the group in it that crun puts the processes into. crun up to 1.21 tells systemd memory
+   * and swap together as the limit of swap, and writes the right one only into the inner group.
+   */
+  #lowestLimit(controller: string, group: string, file: string): bigint | undefined {
+    const own = limit(this.read(controller, group, file));
+    if (this.version === 1 || !group.endsWith('.scope')) return own;
+    return lower(own, limit(this.read(controller, `${group}/container`, file)));
+  }
+}
+
+function lower(a: bigint | undefined, b: bigint | undefined): bigint | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a < b ? a : b;
 }
 
 function limit(text: string | undefined): bigint | undefined {

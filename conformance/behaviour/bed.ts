@@ -38,6 +38,8 @@ const startTimeoutMs = 30_000;
 export interface BedOptions {
   /** Further tables of the configuration file, for a bed in this folder. */
   readonly config?: (dir: string) => Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Who makes cgroups; cgroupfs unless given, which is possible on every host. */
+  readonly cgroupDriver?: 'cgroupfs' | 'systemd';
   /** Which of the test images to pull; busybox unless given. */
   readonly images?: readonly string[];
 }
@@ -65,14 +67,15 @@ export class BehaviourBed {
     this.dir = dir;
     this.#registry = registry;
     this.name = `bh${process.pid}`;
-    this.cgroupParent = `/${this.name}`;
+    const driver = options.cgroupDriver ?? 'cgroupfs';
+    this.cgroupParent = driver === 'systemd' ? `/${this.name}.slice` : `/${this.name}`;
     this.logFile = join(dir, 'log');
     this.#configFile = join(dir, 'config.toml');
     this.#network = makeTestNetwork(dir, {
       bridge: this.name,
       subnet: `10.${224 + (process.pid % 8)}.${process.pid % 251}.0/24`,
     });
-    writeFileSync(this.#configFile, this.#configText(options.config?.(dir) ?? {}));
+    writeFileSync(this.#configFile, this.#configText(options.config?.(dir) ?? {}, driver));
   }
 
   /** Makes everything, starts the daemon and pulls the images. */
@@ -94,13 +97,13 @@ export class BehaviourBed {
     return bed;
   }
 
-  #configText(more: ReturnType<NonNullable<BedOptions['config']>>): string {
+  #configText(more: ReturnType<NonNullable<BedOptions['config']>>, cgroup_driver: string): string {
     const own: Record<string, Record<string, unknown>> = {
       daemon: { root_dir: join(this.dir, 'lib'), state_dir: join(this.dir, 'run'), shutdown_grace_ms: 1000 },
       server: { socket: join(this.dir, 'berth.sock') },
       log: { format: 'json', level: 'debug' },
       metrics: { address: '' },
-      runtime: { exec_drain_ms: 500 },
+      runtime: { exec_drain_ms: 500, cgroup_driver },
       network: {
         cni_config_dir: this.#network.confDir,
         cni_plugin_dirs: [cniPluginDir],

@@ -1,4 +1,5 @@
 /** What a daemon whose pods are all removed may still have on the machine: nothing but its images. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { listMounts, unmountAll } from '#host/mount.ts';
@@ -52,6 +53,9 @@ export async function removeLeft({ dir, name }: Place): Promise<void> {
   for (const { mountPoint } of listMounts().toReversed())
     if (mountPoint.startsWith(`${dir}/`)) unmountAll(mountPoint);
   for (const hierarchy of hierarchies()) removeTree(join(hierarchy, name));
+  // systemd keeps a slice that it made by itself; stopping it ends what is in it.
+  if (existsSync('/run/systemd/system'))
+    spawnSync('systemctl', ['stop', `${name}.slice`], { stdio: 'ignore' });
 }
 
 function monitorsBelow(dir: string): string[] {
@@ -72,10 +76,18 @@ function hierarchies(): string[] {
 
 /** Groups of containers below the pods' parent; those of pods are the client's. */
 function cgroupsOf(name: string): string[] {
-  return hierarchies().flatMap((hierarchy) =>
-    list(join(hierarchy, name), true)
+  return hierarchies().flatMap((hierarchy) => [
+    ...list(join(hierarchy, name), true)
       .filter((group) => /^[0-9a-f]{64}$/.test(group))
       .map((group) => join(hierarchy, name, group)),
+    ...scopesBelow(join(hierarchy, `${name}.slice`)),
+  ]);
+}
+
+/** Groups of containers in a slice and in those below it. */
+function scopesBelow(slice: string): string[] {
+  return list(slice, true).flatMap((group) =>
+    group.endsWith('.scope') ? [join(slice, group)] : scopesBelow(join(slice, group)),
   );
 }
 

@@ -39,6 +39,10 @@ async function launch(...command: string[]): Promise<number> {
 beforeEach(() => {
   for (const controller of controllers)
     mkdirSync(groupDirectory(version, controller, group), { recursive: true });
+  // On v2 a group has figures of what its parent hands down.
+  if (version === 2)
+    for (const parent of ['/', pod])
+      writeFileSync(`${groupDirectory(2, '', parent)}/cgroup.subtree_control`, '+cpu +memory +pids +io');
   stores = recordStores();
   provider = new CgroupStatsProvider({
     ...stores,
