@@ -2,8 +2,10 @@
  * No secret is told: passwords and tokens of pulls, in every way they come and with every way they fail, values of variables, words of
  * commands, and streaming URLs. The daemon logs as much as it can; its log, its errors and its metrics are searched.
  */
+import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Interceptor, ScriptedRegistry } from '#images/testing/scripted-registry.ts';
@@ -22,6 +24,9 @@ const helper = `/usr/local/bin/docker-credential-${helperName}`;
 let bed: BehaviourBed;
 let registry: ScriptedRegistry;
 let metricsPort: number;
+let collector: Server;
+/** Traces as the daemon sent them. */
+let traces = '';
 /** Everything that the daemon said to its clients. */
 const told: string[] = [];
 
@@ -38,6 +43,14 @@ beforeAll(async () => {
   for (const name of ['app', 'of-helper', 'of-file'])
     await publish(registry, name, testImage([testLayer([{ name: 'f', content: 'x' }])]), ['v1']);
   metricsPort = await freePort();
+  collector = createHttpServer((request, response) => {
+    request.on('data', (chunk: Buffer) => {
+      traces += chunk.toString();
+    });
+    request.on('end', () => response.end('{}'));
+  });
+  await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+  const tracesPort = (collector.address() as AddressInfo).port;
   bed = await BehaviourBed.start({
     config: (dir) => {
       const answer = JSON.stringify({ Username: 'h', Secret: secret('helper') });
@@ -48,6 +61,7 @@ beforeAll(async () => {
       return {
         log: { format: 'json', level: 'trace' },
         metrics: { address: `127.0.0.1:${metricsPort}` },
+        tracing: { endpoint: `http://127.0.0.1:${tracesPort}`, sampling_ratio: 1 },
         images: {
           registry_config_dirs: [join(dir, 'hosts')],
           auth_files: [join(dir, 'auth.json')],
@@ -60,6 +74,8 @@ afterAll(async () => {
   rmSync(helper, { force: true });
   await bed?.close();
   await registry.stop();
+  collector.closeAllConnections();
+  collector.close();
 });
 
 /** Fails a call, or not, and keeps what was said. */
@@ -147,6 +163,19 @@ test('pulls, however they are authorized and however they fail', async () => {
   expect(told.filter((words) => /DENIED.*\*\*\*/.test(words)).length).toBeGreaterThan(5);
 });
 
+/** Files of the daemon with a secret in them that a user without any rights can read. */
+function readableToNobody(): string {
+  chmodSync(bed.dir, 0o755);
+  try {
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const look = ['grep', '-rls', 'planted-', join(bed.dir, 'lib'), join(bed.dir, 'run')];
+    expect(spawnSync(look[0]!, look.slice(1), { encoding: 'utf8' }).stdout).not.toBe('');
+    return spawnSync('setpriv', [...nobody, ...look], { encoding: 'utf8' }).stdout;
+  } finally {
+    chmodSync(bed.dir, 0o700);
+  }
+}
+
 test('containers, commands and streams', async () => {
   const pod = await bed.runPod();
   const envs = [{ key: 'PLANTED', value: Buffer.from(secret('variable')) }];
@@ -170,6 +199,7 @@ test('containers, commands and streams', async () => {
   urls.push((await bed.call('PortForward', { pod_sandbox_id: pod.id, port: [80] })).url);
   // Used without an upgrade, used again, and never.
   for (const url of [urls[0]!, urls[0]!]) expect((await fetch(url)).ok).toBe(false);
+  expect(readableToNobody()).toBe('');
   await bed.call('RemovePodSandbox', { pod_sandbox_id: pod.id });
   const log = readFileSync(bed.logFile, 'utf8');
   for (const url of urls) expect(log).not.toContain(new URL(url).pathname.split('/').at(-1));
@@ -177,13 +207,16 @@ test('containers, commands and streams', async () => {
   expect(told.some((words) => words.includes(secret('program')))).toBe(true);
 });
 
-test('nothing of it is in the log, in errors or in metrics', async () => {
+test('nothing of it is in the log, in errors, in metrics or in traces', async () => {
   const log = readFileSync(bed.logFile, 'utf8');
-  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const page = async (path: string) => (await fetch(`http://127.0.0.1:${metricsPort}${path}`)).text();
+  const metrics = await page('/metrics');
   // There is something to search.
   expect(log).toMatch(/"level":20/);
   expect(log).toMatch(/access denied/);
   expect(metrics).toMatch(/berth_/);
+  await expect.poll(() => traces, { timeout: 10_000 }).toMatch(/RemovePodSandbox/);
+  expect(traces).toMatch(/access denied/);
   const planted = /planted-(?!program)[a-z0-9-]+-7d1f/g;
   const encoded = ['u:', 'f:', 'h:'].flatMap((user) =>
     ['password', 'auth', 'helper', 'file'].map((name) => base64(user + secret(name)).replace(/=+$/, '')),
@@ -192,6 +225,9 @@ test('nothing of it is in the log, in errors or in metrics', async () => {
     ['log', log],
     ['errors', told.join('\n')],
     ['metrics', metrics],
+    ['status page', `${await page('/')}${await page('/healthz')}`],
+    // The one who asked has the program's name from the answer, and it is in the span of the call.
+    ['traces', traces],
   ] as const) {
     expect([where, ...new Set(text.match(planted) ?? [])]).toEqual([where]);
     for (const word of encoded) expect([where, word, text.includes(word)]).toEqual([where, word, false]);
