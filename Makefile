@@ -76,7 +76,7 @@ cluster-e2e: need-root installed ## API server, scheduler, controllers and kubec
 	$(NODE) conformance/cluster/run.ts $(ARGS)
 
 .PHONY: sweep
-sweep: need-root installed ## fail every step and kill berthd at every step, then look what is left (root); ARGS='--shard 1/4'
+sweep: need-root installed ## every step and program fails, hangs, and dies with berthd; then look what is left (root); ARGS='--shard 1/4'
 	$(NODE) conformance/faults/sweep.ts $(ARGS)
 
 .PHONY: soak
