@@ -551,6 +551,12 @@ const table: readonly Planted[] = [
   },
   {
     id: 'limits/sysctl-low',
+    plant: (m) => m.sysctl('kernel/keys/maxkeys', 10),
+    what: /kernel\.keys\.maxkeys is 10/,
+    mend: /kernel\.keys\.maxkeys=100/,
+  },
+  {
+    id: 'limits/sysctl-low',
     plant: (m) => m.sysctl('kernel/pid_max', 4096),
     what: /pid_max is 4096/,
     mend: /kernel\.pid_max=32768/,

@@ -31,6 +31,11 @@ const leasts: readonly Least[] = [
     least: 250_000,
     breaks: 'new containers: each takes a key of root, with its name',
   },
+  {
+    path: 'kernel/keys/maxkeys',
+    least: 100,
+    breaks: 'containers of pods with user namespaces: each takes a key of its own user',
+  },
   { path: 'fs/mount-max', least: 20_000, breaks: 'new containers: each has some thirty mounts' },
   {
     path: 'net/netfilter/nf_conntrack_max',
