@@ -46,7 +46,12 @@ function berthCommands(line: string): string[][] {
   const inner = [...line.matchAll(/\$\(([^)]*)\)|<\(([^)]*)\)/g)].map((match) => match[1] ?? match[2]!);
   return [line.replaceAll(/[$<]\([^)]*\)/g, 'X'), ...inner]
     .flatMap((text) => text.split(/&&|\||;/))
-    .map((part) => part.trim().replace(/ [<>].*$/, ''))
+    .map((part) =>
+      part
+        .trim()
+        .replace(/ [<>].*$/, '')
+        .replace(/^sudo /, ''),
+    )
     .filter((part) => part.startsWith('berth '))
     .map((part) =>
       (part.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).slice(1).map((word) => word.replace(/^["']|["']$/g, '')),

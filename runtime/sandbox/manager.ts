@@ -214,7 +214,7 @@ export class PinnedSandboxes implements SandboxManager {
     await hooks.during(() => hooks.removeSandbox(this.#sandboxes.getExact(id)));
     const undo = new UndoList(this.#log.child({ sandboxId: id }));
     undo.add('note that it is stopped', () => {
-      this.#sandboxes.update(id, { isReviving: false });
+      this.#sandboxes.update(id, { state: 'notReady', ips: [], cniResult: null, isReviving: false });
     });
     const blank = { ...stopped, state: 'notReady', ips: [], cniResult: null, init: undefined } as const;
     await this.#furnish({ ...blank, isReviving: true }, undo, signal);
