@@ -2,6 +2,7 @@
  * Full disks: one small file system for what must outlive a reboot, one for what must not. Whatever meets the end of the disk
  * says so, leaves everything as it was, and works again when there is room.
  */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { formatFinding } from '#base/finding.ts';
@@ -13,6 +14,7 @@ import { SmallDisk } from './small-disk.ts';
 let bed: FaultBed;
 let root: SmallDisk;
 let state: SmallDisk;
+let logs: SmallDisk;
 /** A pod that ran before any disk was full. */
 let witness: PodWalk;
 let counter = 0;
@@ -28,6 +30,7 @@ beforeAll(async () => {
   bed = await FaultBed.prepare('cni', async (dir) => {
     root = await SmallDisk.mount(join(dir, 'lib'), 400 << 20, 3000);
     state = await SmallDisk.mount(join(dir, 'run'), 8 << 20, 500);
+    logs = await SmallDisk.mount(join(dir, 'pods'), 8 << 20, 200);
   });
   await bed.start();
   await bed.call('PullImage', { image: { image: imageName } });
@@ -41,6 +44,7 @@ afterAll(() => bed.close());
 beforeEach(async () => {
   root.makeRoom();
   state.makeRoom();
+  logs.makeRoom();
   // What a failed test left must not fail the next.
   const { items } = await bed.call('ListPodSandbox', {});
   for (const { id, metadata } of items)
@@ -146,6 +150,36 @@ test('a pull that finds no room says so, keeps nothing and works when there is',
   await bed.call('RemoveImage', { image });
   await bed.call('ImageFsInfo', {});
   expect((await bed.audit()).map(formatFinding)).toEqual([]);
+});
+
+test('a container that finds no inode for its log is refused, and made when there is one', async () => {
+  const walk = newWalk();
+  await walk.run();
+  logs.fillInodes();
+  const failure = await failureOf(walk.start(command));
+  expect(failure.code).toBe('RESOURCE_EXHAUSTED');
+  expect(failure.details).toContain('try again');
+  expect((await bed.audit()).map(formatFinding)).toEqual([]);
+  logs.makeRoom();
+  await liveOn(walk);
+});
+
+test('a container runs on while there is no room for its log, is told how it ended, and is logged again', async () => {
+  const walk = newWalk();
+  await walk.run();
+  await walk.start(['sh', '-c', 'trap "exit 3" TERM; while :; do echo line; usleep 20000; : >/ready; done']);
+  await logs.fill();
+  await walk.exec('ready');
+  await expect.poll(() => statSync(join(walk.logDirectory, 'main-0.log')).size).toBeGreaterThan(0);
+  logs.makeRoom();
+  const size = statSync(join(walk.logDirectory, 'main-0.log')).size;
+  await expect
+    .poll(() => statSync(join(walk.logDirectory, 'main-0.log')).size, { timeout: 5000 })
+    .toBeGreaterThan(size);
+  await walk.stopContainer(10n);
+  expect(await walk.status()).toMatchObject({ exitCode: 3 });
+  await walk.remove();
+  await expectAllAsBefore();
 });
 
 test('the daemon starts on a full disk, and goes on with its pods', async () => {
