@@ -2,6 +2,7 @@
  * A whole control plane with one node on berthd, driven by kubectl.
  *
  *   node conformance/cluster/run.ts [options]
+ *     --from containerd    begin with a node on Debian's containerd, which changes to berthd before the other steps
  *     --only NAME          steps to run besides those that the others need (all); may be repeated
  *     --out DIR            logs (in the cache unless given)
  *     --log-level LEVEL    of berthd (info)
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDir } from '../cache.ts';
 import { formatReview, reviewLog } from '../critest/log-review.ts';
+import type { RuntimeName } from '../kubelet/bed.ts';
 import { ensureKubelet } from '../kubelet/build.ts';
 import { formatTable, type Outcome } from '../kubelet/report.ts';
 import {
@@ -30,6 +32,7 @@ import { Cluster } from './cluster.ts';
 import { explanations } from './explanations.ts';
 import { disk } from './steps/disk.ts';
 import { operating } from './steps/kubectl.ts';
+import { migration } from './steps/migration.ts';
 import { joining, leaving } from './steps/node.ts';
 import { objects } from './steps/objects.ts';
 import type { Step } from './steps/step.ts';
@@ -37,18 +40,28 @@ import { workload } from './steps/workload.ts';
 
 const steps: readonly Step[] = [...joining, ...workload, ...operating, ...objects, ...disk, ...leaving];
 
+/** The first deployment is made on the former runtime. */
+function stepsFrom(runtime: RuntimeName): readonly Step[] {
+  if (runtime === 'berth') return steps;
+  const first = [...joining, ...workload.filter(({ isNeeded }) => isNeeded === true)];
+  return [...first, ...migration, ...steps.filter((step) => !first.includes(step))];
+}
+
 async function main(): Promise<void> {
   const { values: options } = parseArgs({
     options: {
       only: { type: 'string', multiple: true, default: [] },
       out: { type: 'string' },
+      from: { type: 'string', default: 'berth' },
       'log-level': { type: 'string', default: 'info' },
     },
   });
-  const chosen = steps.filter(
+  const from: RuntimeName = options.from === 'containerd' ? 'containerd' : 'berth';
+  const chosen = stepsFrom(from).filter(
     ({ name, isNeeded }) => isNeeded === true || options.only.length === 0 || options.only.includes(name),
   );
   const packages = [...runtimePackages, ...demoPackages, ...conformancePackages, 'openssl', 'etcd-server'];
+  if (from === 'containerd') packages.push(from);
   await ensurePackages(packages);
   await prepareCgroups();
   const binaries = await ensureKubelet();
@@ -58,6 +71,7 @@ async function main(): Promise<void> {
       crictl: (await ensureTools()).crictl,
       streamingClient: await buildStreamingClient(),
       outDir: options.out ?? cacheDir('cluster', 'out'),
+      runtime: from,
       featureGates: { PodAndContainerStatsFromCRI: true },
       logLevel: options['log-level'],
     },

@@ -38,6 +38,8 @@ export const nodeName = 'berth-node';
 /** What the examples call it, wherever it is here. */
 const hostFolder = '/var/lib/berth-examples';
 
+export type RuntimeName = 'berth' | 'containerd';
+
 export interface BedOptions {
   readonly binaries: KubeletBinaries;
   readonly crictl: string;
@@ -54,7 +56,7 @@ export interface BedOptions {
   /** The kubelet's `--v`; 2 unless given. */
   readonly kubeletLogLevel?: string;
   /** Who runs the pods; Debian's containerd, to compare with, has none of Berth's features. Default berth. */
-  readonly runtime?: 'berth' | 'containerd';
+  readonly runtime?: RuntimeName;
   /** The crun of the default handler. Empty: the installed one. */
   readonly crun?: string;
   /** The default handler. */
@@ -66,8 +68,6 @@ export class Bed {
   readonly options: BedOptions;
   readonly cgroup: NodeCgroup;
   readonly network: TestNetwork;
-  readonly endpoint: string;
-  readonly berthd: ServiceProcess;
   readonly kubelet: ServiceProcess;
   readonly certificates: Certificates;
   readonly api: KubeletApi;
@@ -77,6 +77,8 @@ export class Bed {
   readonly #team: Registry;
   readonly #kernelSettings: ReadonlyMap<string, string>;
   readonly #placed = new Set<string>();
+  #runtime: RuntimeName;
+  readonly #runtimes: Readonly<Record<RuntimeName, ServiceProcess>>;
   readonly #others: (() => Promise<void>)[] = [];
 
   private constructor(parts: BedParts) {
@@ -90,16 +92,22 @@ export class Bed {
     this.#registry = parts.registry;
     this.#team = parts.team;
     this.#kernelSettings = readKernelSettings();
-    const isBerth = this.options.runtime !== 'containerd';
-    this.endpoint = `unix://${this.dir}/run/${isBerth ? 'berth.sock' : 'containerd.sock'}`;
+    this.#runtime = this.options.runtime ?? 'berth';
     this.api = new KubeletApi(this.#listenAddress, this.#port, this.certificates);
     const { outDir, binaries } = this.options;
-    this.berthd = new ServiceProcess(
-      isBerth ? join(projectRoot, 'bin/berthd') : 'containerd',
-      ['--config', join(this.dir, isBerth ? 'berth.toml' : 'run/containerd.toml')],
-      join(outDir, 'berthd.log'),
-      { ...process.env, NODE_COMPILE_CACHE: cacheDir('kubelet', 'compile') },
-    );
+    this.#runtimes = {
+      berth: new ServiceProcess(
+        join(projectRoot, 'bin/berthd'),
+        ['--config', join(this.dir, 'berth.toml')],
+        join(outDir, 'berthd.log'),
+        { ...process.env, NODE_COMPILE_CACHE: cacheDir('kubelet', 'compile') },
+      ),
+      containerd: new ServiceProcess(
+        'containerd',
+        ['--config', join(this.dir, 'run/containerd.toml')],
+        join(outDir, 'containerd.log'),
+      ),
+    };
     this.kubelet = new ServiceProcess(
       binaries.kubelet,
       [
@@ -119,7 +127,7 @@ export class Bed {
   /** Makes the folder and everything passive; starts the registries, and neither berthd nor the kubelet. */
   static async make(options: BedOptions): Promise<Bed> {
     mkdirSync(options.outDir, { recursive: true });
-    for (const name of ['berthd.log', 'kubelet.log', 'registry.log'])
+    for (const name of ['berthd.log', 'containerd.log', 'kubelet.log', 'registry.log'])
       rmSync(join(options.outDir, name), { force: true });
     const dir = mkdtempSync(join(tmpdir(), 'ke-'));
     // Root of a pod with a user namespace walks through. The name is short: sockets below have at most 107 bytes.
@@ -172,6 +180,22 @@ export class Bed {
     });
   }
 
+  /** The runtime that the kubelet is told of at its next start. */
+  get endpoint(): string {
+    return `unix://${this.dir}/run/${this.#runtime}.sock`;
+  }
+
+  /** The runtime's daemon; it is berthd but where another is compared with it. */
+  get berthd(): ServiceProcess {
+    return this.#runtimes[this.#runtime];
+  }
+
+  /** From now on the other runtime is meant; neither it nor the kubelet may run. */
+  changeRuntime(runtime: RuntimeName): void {
+    if (this.berthd.isRunning() || this.kubelet.isRunning()) throw new Error('stop both daemons first');
+    this.#runtime = runtime;
+  }
+
   get paths() {
     return kubeletPaths(this.dir);
   }
@@ -198,7 +222,7 @@ export class Bed {
 
   /** What is given replaces the options until the next start. */
   async startBerthd(changes: Pick<BedOptions, 'crun' | 'handler'> = {}): Promise<void> {
-    if (this.options.runtime === 'containerd') {
+    if (this.#runtime === 'containerd') {
       const paths = { cniConfDir: this.network.confDir, registryHostsDir: join(this.dir, 'hosts') };
       writeContainerdConfig({ dir: join(this.dir, 'run'), ...paths }, 'runc');
     } else

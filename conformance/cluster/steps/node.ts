@@ -7,12 +7,14 @@ import type { Step } from './step.ts';
 export const joining: readonly Step[] = [
   {
     name: 'register',
-    shows: 'the node registers with runtime version `berth://`, and is NotReady for want of a network',
+    shows:
+      'the node registers with its runtime and version (`berth://`), and is NotReady for want of a network',
     isNeeded: true,
     async run(cluster) {
+      const name = cluster.bed.options.runtime ?? 'berth';
       const { nodeInfo } = await until('the kubelet has reported', 30_000, async () => {
         const status = await cluster.nodeStatus();
-        assert.match(status.nodeInfo.containerRuntimeVersion, /^berth:\/\/\d/);
+        assert.match(status.nodeInfo.containerRuntimeVersion, new RegExp(`^${name}://\\d`));
         return status;
       });
       assert.match(nodeInfo.kubeletVersion, /^v1\.36\./);
