@@ -100,6 +100,18 @@ status-page-e2e: need-root installed ## the daemon's status page in Debian's chr
 	@dpkg -s chromium >/dev/null 2>&1 || apt-get -y -q --no-install-recommends install chromium
 	$(VITEST) --project unit daemon/status-page
 
+.PHONY: install
+install: need-root installed ## put Berth into /usr/local, with its own Node (root); ARGS='--prefix DIR --destdir DIR'
+	@$(NODE) packaging/install.ts $(ARGS)
+
+.PHONY: uninstall
+uninstall: need-root installed ## take it away again; images, records and running containers stay (root)
+	@$(NODE) packaging/install.ts --uninstall $(ARGS)
+
+.PHONY: deb
+deb: installed ## the Debian package, with its own Node inside, in .cache/packages
+	@$(NODE) packaging/deb.ts $(ARGS)
+
 .PHONY: generate
 generate: installed ## write the files that are made from others: proto/generated, config.toml, docs/config.md, man pages, completion
 	$(NODE) proto/generate.ts

@@ -149,10 +149,15 @@ export class BehaviourBed {
       },
     );
     closeSync(log);
+    await this.connect(() => this.#isRunning);
+  }
+
+  /** Waits until a daemon on the bed's socket answers, one that the bed did not start too. Throws when `isAlive` says no. */
+  async connect(isAlive: () => boolean): Promise<void> {
     const deadline = performance.now() + startTimeoutMs;
     const socket = join(this.dir, 'berth.sock');
     while (performance.now() < deadline) {
-      if (!this.#isRunning) throw new Error(`berthd ended at its start:\n${this.logTail()}`);
+      if (!isAlive()) throw new Error(`berthd ended at its start:\n${this.logTail()}`);
       const client = existsSync(socket) ? new CriClient(socket) : undefined;
       try {
         await client?.call('ListContainers', {});
