@@ -13,6 +13,7 @@ import { readOptions, reviewServerLog, runRounds } from '../critest/run.ts';
 import { serveFixtures } from '../fixtures/store.ts';
 import { ensureTools, type Tools } from '../tools/build.ts';
 import type { GuestTask } from './task.ts';
+import { checkUnit } from './unit.ts';
 
 const resultsDir = '/var/lib/guest-results';
 const endpoint = 'unix:///run/berth/berth.sock';
@@ -136,6 +137,12 @@ if (task.hasSuite) {
   writeFileSync(join(resultsDir, 'info.json'), await runCommand(tools.crictl, ['-r', endpoint, 'info']));
   say(`berthd runs as ${ask('cat /proc/$(systemctl show -P MainPID berthd)/cgroup')}, driver ${task.driver}`);
   isGood = await runSuite(task, tools);
+  try {
+    await checkUnit(task.driver, say);
+  } catch (error) {
+    say(`the unit: ${error instanceof Error ? error.message : String(error)}`);
+    isGood = false;
+  }
   await runCommand('systemctl', ['stop', 'berthd']);
   await registry.stop();
 }
