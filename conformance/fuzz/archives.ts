@@ -118,7 +118,8 @@ function makeEntry(random: Random): TestEntry {
   };
 }
 
-function makeArchive(random: Random): Buffer {
+/** An archive that some tar could have made, but for some of its parts. */
+export function makeArchive(random: Random): Buffer {
   const entries = Array.from({ length: 1 + random.below(8) }, () => makeEntry(random));
   const archive = Buffer.concat([...entries.map(tarEntry), Buffer.alloc(random.chance(0.9) ? 1024 : 512)]);
   return random.chance(0.2) ? mutateBytes(random, archive) : archive;

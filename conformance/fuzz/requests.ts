@@ -137,6 +137,18 @@ export function validRequests(scene: Scene, n: number): { [N in MethodName]?: Re
     UpdateRuntimeConfig: { runtime_config: { network_config: { pod_cidr: '10.88.0.0/16' } } },
     Status: { verbose: true },
     CheckpointContainer: { container_id: 'f'.repeat(64), location: `${scene.dir}/point.tar`, timeout: 1n },
+    CheckpointPod: {
+      pod_sandbox_id,
+      output_path: `${scene.dir}/pods/point`,
+      container_ids: [container_id],
+      options: {},
+    },
+    RestorePod: {
+      checkpoint_path: `${scene.dir}/pods/point`,
+      config: sandboxConfig(scene, `restored${n}`),
+      container_configs: [containerConfig(scene, 'running')],
+      options: {},
+    },
     GetContainerEvents: {},
     ListMetricDescriptors: {},
     ListPodSandboxMetrics: {},
@@ -172,6 +184,8 @@ export const shares: Readonly<Partial<Record<MethodName, number>>> = {
   UpdatePodSandboxResources: 12,
   ReopenContainerLog: 5,
   CheckpointContainer: 6,
+  CheckpointPod: 6,
+  RestorePod: 6,
   GetContainerEvents: 3,
   ListPodSandboxMetrics: 4,
   StreamPodSandboxMetrics: 4,
@@ -182,7 +196,7 @@ export const shares: Readonly<Partial<Record<MethodName, number>>> = {
 export const userNamespace = { mode: 0, uids: [range], gids: [range] };
 
 /** Fields that name something of the machine, which a client of the socket may name as it likes. */
-const hostPaths = new Set(['host_path', 'log_directory', 'location']);
+const hostPaths = new Set(['host_path', 'log_directory', 'location', 'output_path', 'checkpoint_path']);
 
 /**
  * Whether the machine is safe from this request. A client of the socket is root: it may ask for any host path to be made and

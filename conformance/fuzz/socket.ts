@@ -6,12 +6,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, type ClientReadableStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { formatFinding } from '#base/finding.ts';
+import { Admin } from '#proto/berth/generated/admin.ts';
 import { decode, encode } from '#proto/codec.ts';
 import { ImageService, type Method, RuntimeService } from '#proto/generated/cri.ts';
 import { PlanTable } from '#proto/plan.ts';
 import type { MethodName } from '../cri-client.ts';
 import { FaultBed, imageName, otherImageName } from '../faults/bed.ts';
 import { type Census, residentBytes, takeCensus } from '../faults/census.ts';
+import { adminPlans, adminRequest } from './admin-requests.ts';
 import { sendGarbage } from './http2-garbage.ts';
 import { reviewLog } from './log-review.ts';
 import { mutateMessage } from './mutate-message.ts';
@@ -26,8 +28,11 @@ const parallel = 16;
 /** Pods that changed requests made are removed this often, and the scene is set up again. */
 const roundLength = 2000;
 const callTimeoutMs = 20_000;
-/** Streams that never end are left after this. */
-const streamMs = 50;
+/** Some of these wait for what does not happen. */
+const adminTimeoutMs = 1000;
+/** Streams are left after this; that of events never ends. */
+const streamMs = 3000;
+const eventsMs = 50;
 const versionEveryMs = 200;
 const slowestVersionMs = 10_000;
 /** What the daemon may hold at any moment: several messages of 16 MiB may be on their way at once. */
@@ -44,12 +49,35 @@ const bugWords =
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
+/** Calls of the admin service, of 1,000. */
+const adminShare = 60;
+
+interface Case {
+  readonly name: string;
+  readonly method: Pick<Method, 'path' | 'requestStream' | 'responseStream'>;
+  /** Several for a stream of requests. */
+  readonly bodies: readonly Buffer[];
+}
+
 /** One call: the name of its status and the server's words. */
-function call(client: Client, method: Method, body: Buffer): Promise<{ code: string; words: string }> {
-  const deadline = { deadline: Date.now() + callTimeoutMs };
+function call(
+  client: Client,
+  method: Case['method'],
+  bodies: readonly Buffer[],
+): Promise<{ code: string; words: string }> {
+  const deadline = {
+    deadline: Date.now() + (method.path.includes('admin') ? adminTimeoutMs : callTimeoutMs),
+  };
   return new Promise((resolve) => {
     const end = (error: ServiceError | null) =>
       resolve({ code: status[error?.code ?? 0] ?? String(error?.code), words: error?.details ?? '' });
+    if (method.requestStream) {
+      const sending = client.makeClientStreamRequest(method.path, asIs, asIs, deadline, end);
+      for (const body of bodies) sending.write(body);
+      sending.end();
+      return;
+    }
+    const [body] = bodies as [Buffer];
     if (!method.responseStream) {
       client.makeUnaryRequest(method.path, asIs, asIs, body, deadline, end);
       return;
@@ -61,7 +89,10 @@ function call(client: Client, method: Method, body: Buffer): Promise<{ code: str
       body,
       deadline,
     );
-    const timer = setTimeout(() => stream.cancel(), streamMs);
+    const timer = setTimeout(
+      () => stream.cancel(),
+      method.path.endsWith('/GetContainerEvents') ? eventsMs : streamMs,
+    );
     stream.on('data', () => {});
     stream.on('error', (error: ServiceError) => {
       clearTimeout(timer);
@@ -84,19 +115,30 @@ function pickMethod(random: Random, names: readonly MethodName[]): MethodName {
   return random.pick(names.filter((name) => !(name in shares)));
 }
 
+function makeAdminCase(random: Random, scene: Scene): Case {
+  const name = random.pick(Object.keys(Admin) as (keyof typeof Admin)[]);
+  const { path, requestType, requestStream, responseStream } = Admin[name];
+  const bodies = Array.from({ length: requestStream ? 1 + random.below(4) : 1 }, () => {
+    const request = adminRequest(requestType, scene, random);
+    return random.chance(0.8) ? mutateMessage(random, request, adminPlans.get(requestType)) : request;
+  });
+  return { name: `Admin.${name}`, method: { path, requestStream, responseStream }, bodies };
+}
+
 /** Case `index` of the run: the call and its bytes, the same for the same seed but for the ids of the scene. */
-function makeCase(seed: number, index: number, scene: Scene): { name: MethodName; body: Buffer } {
+function makeCase(seed: number, index: number, scene: Scene): Case {
   const random = new Random(seed, 'socket', index);
+  if (random.below(1000) < adminShare) return makeAdminCase(random, scene);
   const requests = validRequests(scene, index);
   const name = pickMethod(random, Object.keys(requests) as MethodName[]);
-  const { requestType } = methods[name]!;
-  const valid = encode(requestType, requests[name] as never);
+  const method = methods[name]!;
+  const valid = encode(method.requestType, requests[name] as never);
   for (;;) {
-    const body = mutateMessage(random, valid, plans.get(requestType));
+    const body = mutateMessage(random, valid, plans.get(method.requestType));
     try {
-      if (isSafe(scene, decode(requestType, body))) return { name, body };
+      if (isSafe(scene, decode(method.requestType, body))) return { name, method, bodies: [body] };
     } catch {
-      return { name, body }; // no message any more: the daemon has to see that, too
+      return { name, method, bodies: [body] }; // no message any more: the daemon has to see that, too
     }
   }
 }
@@ -115,7 +157,7 @@ class Watch {
     this.#client = client;
     const probe = async () => {
       const startedMs = performance.now();
-      const { code } = await call(this.#client, RuntimeService.Version, Buffer.alloc(0));
+      const { code } = await call(this.#client, RuntimeService.Version, [Buffer.alloc(0)]);
       const ms = performance.now() - startedMs;
       this.slowestMs = Math.max(this.slowestMs, ms);
       this.probes += 1;
@@ -151,15 +193,13 @@ async function clear(bed: FaultBed): Promise<void> {
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
 
+function place(bed: FaultBed): Pick<Scene, 'image' | 'otherImage' | 'dir' | 'cgroupParent'> {
+  return { image: imageName, otherImage: otherImageName, dir: bed.dir, cgroupParent: bed.cgroupParent };
+}
+
 async function setScene(bed: FaultBed): Promise<Scene> {
-  const place = {
-    image: imageName,
-    otherImage: otherImageName,
-    dir: bed.dir,
-    cgroupParent: bed.cgroupParent,
-  };
   for (const image of [imageName, otherImageName]) await bed.call('PullImage', { image: { image } });
-  const config = sandboxConfig(place, 'scene');
+  const config = sandboxConfig(place(bed), 'scene');
   const { pod_sandbox_id: sandboxId } = await bed.call('RunPodSandbox', { config });
   const create = async (name: string) => {
     const reply = await bed.call('CreateContainer', {
@@ -176,7 +216,7 @@ async function setScene(bed: FaultBed): Promise<Scene> {
   };
   const runningId = await create('running');
   await bed.call('StartContainer', { container_id: runningId });
-  return { ...place, sandboxId, runningId, createdId: await create('created') };
+  return { ...place(bed), sandboxId, runningId, createdId: await create('created') };
 }
 
 async function settledCensus(bed: FaultBed, expected?: Census): Promise<Census> {
@@ -212,6 +252,9 @@ export async function fuzzSocket(
     await setScene(bed);
     await clear(bed);
     const before = await settledCensus(bed);
+    const covered = validRequests({ ...place(bed), sandboxId: '', runningId: '', createdId: '' }, 0);
+    for (const name of Object.keys(methods))
+      if (!(name in covered)) report.finding(`${name} is called by no request`);
     const watch = new Watch(bed, client);
     let early = 0;
     const first = only ?? 0;
@@ -224,19 +267,22 @@ export async function fuzzSocket(
         while (next < end && bed.pid === pid) {
           const index = next;
           next += 1;
-          const { name, body } = makeCase(seed, index, scene);
+          const { name, method, bodies } = makeCase(seed, index, scene);
           const startedMs = performance.now();
-          const { code, words } = await call(client, methods[name]!, body);
+          const { code, words } = await call(client, method, bodies);
           sent += 1;
           codes.set(code, (codes.get(code) ?? 0) + 1);
-          const isAllowed = code !== 'UNKNOWN' || name === 'PullImage' || name === 'CreateContainer';
+          const isAllowed = code !== 'UNKNOWN' || name === 'CreateContainer' || /Image|Login/.test(name);
           const isLate = code === 'DEADLINE_EXCEEDED' && performance.now() - startedMs > callTimeoutMs;
           if (
             bugWords.test(words) ||
             !isAllowed ||
             (isLate && name !== 'StopContainer' && name !== 'ExecSync')
           )
-            report.finding(`socket case ${index}: ${name} answered ${code}: ${words.slice(0, 300)}`, body);
+            report.finding(
+              `socket case ${index}: ${name} answered ${code}: ${words.slice(0, 300)}`,
+              bodies[0],
+            );
         }
       };
       await Promise.all(Array.from({ length: parallel }, worker));

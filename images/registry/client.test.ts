@@ -317,6 +317,25 @@ describe('authorization', () => {
     expect(mirror.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
+  it('covers what a registry says back of the credentials that it was sent', async () => {
+    registry.intercept = (request, response) => {
+      const { authorization } = request.headers;
+      if (!authorization) response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="r"' }).end();
+      else {
+        const words = `${authorization} is ${Buffer.from(authorization.slice(6), 'base64')}`;
+        response.writeHead(403).end(JSON.stringify({ errors: [{ code: 'DENIED', message: words }] }));
+      }
+      return true;
+    };
+    const secret = { type: 'password', username: 'u', password: 'hunter2' } as const;
+    const failure = await clientOf([hostOf(registry)], secret)
+      .resolve('v1', never)
+      .catch((error: Error) => error);
+    expect(failure).toMatchObject({ message: expect.stringMatching(/DENIED: Basic \*\*\* is u:\*\*\*/) });
+    const told = `${(failure as Error).stack} ${((failure as Error).cause as Error).stack}`;
+    expect(told).not.toMatch(/hunter2|dTpodW50ZXIy/);
+  });
+
   it('says so when it is refused, without the secret', async () => {
     granted = 'not the accepted one';
     const pulling = clientOf([hostOf(registry)], {
