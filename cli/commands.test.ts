@@ -118,3 +118,9 @@ test('the script for bash is bash', () => {
   for (const shell of shells) expect(completionScript(shell)).toContain('__complete');
   execFileSync('bash', ['-n'], { input: completionScript('bash') });
 });
+
+test('in bash a word is completed by what berth says', () => {
+  const script = `COMP_WORDS=(bin/berth run --netw); COMP_CWORD=2; _berth; echo "\${COMPREPLY[@]}"`;
+  const found = execFileSync('bash', ['-c', `${completionScript('bash')}\n${script}`], { encoding: 'utf8' });
+  expect(found).toBe('--network\n');
+});

@@ -217,7 +217,9 @@ export function sessionError(
   what: string,
 ): CommandError {
   return end.kind === 'lost'
-    ? new CommandError(`${what}: the connection broke`, { hint: 'The daemon may have ended; its log tells.' })
+    ? new CommandError(`${what}: the connection broke`, {
+        hint: 'If the daemon ended, containers go on, and `berth attach` comes back when it is up again.',
+      })
     : new CommandError(`${what}: ${end.message}`, { exitStatus: startStatus(end.message) });
 }
 

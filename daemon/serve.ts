@@ -63,6 +63,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
     log.info('shutting down; containers stay');
     watchdog.stop();
     events.close();
+    services.admin.operations.endWaits();
     await server.drain(config.daemon.shutdownGraceMs);
     await metricsServer?.close();
     await services.close();

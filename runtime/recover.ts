@@ -169,7 +169,8 @@ async function sweep(options: RecoveryOptions): Promise<void> {
   const logFolders = new Set(sandboxes.list().map(({ config }) => normalize(config.logDirectory)));
   for (const name of list(paths.logs, /./)) {
     const folder = join(paths.logs, name);
-    if (!logFolders.has(folder))
+    // A record that cannot be read may name any of them.
+    if (sandboxes.list().every(({ state }) => state !== 'unknown') && !logFolders.has(folder))
       await remove('logs', name, () => rmSync(folder, { recursive: true, force: true }));
   }
   for (const id of unknown(paths.exits)) rmSync(paths.exitFile(id), { force: true });

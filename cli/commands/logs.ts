@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { ContainerState } from '#proto/generated/cri.ts';
 import { type CommandBody, CommandError } from '../command.ts';
 import { findContainer, statusOf } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 import { readLog } from '../log-file.ts';
 import { containerName } from '../names.ts';
 
@@ -28,6 +29,7 @@ export const command: CommandBody = {
     },
     { long: 'until', kind: 'time', valueName: 'TIME', help: 'only until then' },
     { long: 'timestamps', short: 't', kind: 'boolean', help: 'show when each line was written' },
+    { ...jsonFlag, help: 'print a JSON document a line: time, stream, text' },
   ],
   examples: [{ text: 'the last ten lines, and what comes', command: 'berth logs -f --tail 10 web' }],
   async run({ args, flags, output, signal, connect }) {
@@ -60,6 +62,11 @@ export const command: CommandBody = {
         const atMs = Date.parse(line.time);
         if (atMs < sinceMs) continue;
         if (atMs > untilMs) break;
+        if (flags.boolean('json')) {
+          const { time, stream, text, isWhole } = line;
+          output.jsonLine({ time, stream, text: text.toString(), ...(isWhole ? {} : { goesOn: true }) });
+          continue;
+        }
         const target = output[line.stream];
         if (flags.boolean('timestamps') && isFresh[line.stream]) target.write(`${line.time} `);
         isFresh[line.stream] = line.isWhole;

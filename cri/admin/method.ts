@@ -62,7 +62,8 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
 export function servedAdminMethod(name: AdminRpcName): ServedMethod {
   const { requestType, responseType } = Admin[name];
   return {
-    name,
+    // Exec is a name in the CRI too: logs and metrics tell them apart.
+    name: `Admin/${name}`,
     decodeRequest: (bytes) => decode(requestType, bytes),
     encodeReply: (reply) => encode(responseType as MessageName, reply as MessageInits[MessageName]),
     isAlwaysAnswered: name === 'Info',

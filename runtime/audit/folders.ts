@@ -50,7 +50,13 @@ function findUnowned(input: AuditInput): Finding[] {
   const mapped = list(join(paths.roots.state, 'm'))
     .filter((name) => !owners.hasSandboxWith(name))
     .map((name) => leak('mapped layers', '', join(paths.roots.state, 'm', name)));
-  return [...unowned, ...pins, ...mapped];
+  const logFolders = new Set(input.sandboxes.map(({ config }) => config.logDirectory));
+  const logs = list(paths.logs)
+    .map((name) => join(paths.logs, name))
+    // A record that cannot be read may name any of them.
+    .filter((folder) => input.damaged.length === 0 && !logFolders.has(folder))
+    .map((folder) => leak('log folder', '', folder));
+  return [...unowned, ...pins, ...mapped, ...logs];
 }
 
 /** Files of execs carry the pid of the daemon that made them: those of another daemon are over. */

@@ -44,7 +44,7 @@ export class Owners {
   /** Whether something with a process may be there: a live container, a sandbox (its init), or what is being made or removed. */
   mayLive(id: string): boolean {
     const container = this.#containers.get(id);
-    return container ? container.state !== 'exited' : this.isKnown(id);
+    return container ? container.state !== 'exited' || container.isReviving === true : this.isKnown(id);
   }
 }
 

@@ -18,8 +18,13 @@ export interface PathStat {
 }
 
 export interface ContainerOperations {
-  /** The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile. */
+  /**
+   * The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile, and
+   * Unavailable when the daemon ends first.
+   */
   wait(id: string, signal: AbortSignal): Promise<ContainerRecord>;
+  /** Has all who wait told that the daemon ends: their calls must not hold it up. */
+  endWaits(): void;
   /** Sends a signal, by name or number. Throws NotFound, FailedPrecondition (not running), InvalidArgument (signal). */
   kill(id: string, signalName: string): Promise<void>;
   /**

@@ -20,6 +20,7 @@ export interface NodeOperationsOptions {
 
 export class NodeOperations implements ContainerOperations {
   readonly #options: NodeOperationsOptions;
+  readonly #ending = new AbortController();
 
   constructor(options: NodeOperationsOptions) {
     this.#options = options;
@@ -29,16 +30,21 @@ export class NodeOperations implements ContainerOperations {
     const { containers } = this.#options;
     const { id } = containers.get(idOrPrefix);
     const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(abortError(signal, `waiting for container ${id}`));
-    signal.addEventListener('abort', onAbort, { once: true });
+    const either = AbortSignal.any([signal, this.#ending.signal]);
+    const onAbort = () => aborted.reject(abortError(either, `waiting for container ${id}`));
+    either.addEventListener('abort', onAbort, { once: true });
     try {
-      if (signal.aborted) onAbort();
+      if (either.aborted) onAbort();
       await Promise.race([containers.whenExited(id), aborted.promise]);
       return containers.get(id);
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      either.removeEventListener('abort', onAbort);
       aborted.promise.catch(() => {}); // nobody waits any more
     }
+  }
+
+  endWaits(): void {
+    this.#ending.abort(new RuntimeError('Unavailable', 'the daemon is shutting down; containers go on'));
   }
 
   async kill(idOrPrefix: string, signalName: string): Promise<void> {
