@@ -2,11 +2,11 @@
  * etcd (Debian's), API server, controller manager and scheduler on this machine, with certificates of the run's own authority
  * and everything they keep in one folder of memory.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from '../command.ts';
 import { type Certificates, type KeyPair, signPair } from '../kubelet/certificates.ts';
-import { ServiceProcess } from '../kubelet/service-process.ts';
+import { ServiceProcess, tail } from '../kubelet/service-process.ts';
 import { Hopeless, until } from '../kubelet/wait.ts';
 import type { ControlPlaneBinaries } from './build.ts';
 
@@ -158,8 +158,7 @@ export class ControlPlane {
 
   #assertRuns(service: ServiceProcess): void {
     if (service.isRunning()) return;
-    const lines = readFileSync(service.logFile, 'utf8').trimEnd().split('\n');
-    throw new Hopeless(`it ended; its log: ${lines.slice(-8).join('\n')}`);
+    throw new Hopeless(`it ended; its log: ${tail(service.logFile)}`);
   }
 
   #writeKubeconfig(name: string, pair: KeyPair): void {

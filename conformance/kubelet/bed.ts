@@ -1,6 +1,7 @@
 /**
  * Everything a run stands on: registries, a network, a cgroup, certificates, berthd and the kubelet, all in one folder and
  * all taken away at the end. The order of `close` is that of an operator: pods first, then the kubelet, then Berth.
+ * Long, because whoever adds a thing that is made here must see beside it where it is taken away.
  */
 import {
   chmodSync,
@@ -13,8 +14,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheDir, projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
@@ -28,9 +28,10 @@ import { type Certificates, makeCertificates } from './certificates.ts';
 import { exampleImages, privateImage } from './images.ts';
 import { KubeletApi } from './kubelet-api.ts';
 import { kubeletConfiguration, kubeletPaths } from './kubelet-configuration.ts';
+import { findFreePort, findFreeSubnet, findNodeAddress, readKernelSettings } from './machine.ts';
 import { makeNodeCgroup, type NodeCgroup } from './node-cgroup.ts';
 import { lockRegistry, type PrivateRegistry } from './private-registry.ts';
-import { ServiceProcess } from './service-process.ts';
+import { ServiceProcess, tail } from './service-process.ts';
 import { Hopeless, until } from './wait.ts';
 
 export const nodeName = 'berth-node';
@@ -440,47 +441,4 @@ interface BedParts {
   readonly port: number;
   readonly registry: FixtureRegistry;
   readonly team: Registry;
-}
-
-/** The kernel settings that a kubelet changes for the whole machine. */
-function readKernelSettings(): Map<string, string> {
-  const names = ['vm/overcommit_memory', 'vm/panic_on_oom', 'kernel/panic', 'kernel/panic_on_oops'];
-  const paths = [...names, 'kernel/keys/root_maxkeys', 'kernel/keys/root_maxbytes'].map(
-    (name) => `/proc/sys/${name}`,
-  );
-  return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
-}
-
-/** The first address of the interface of the default route; the loopback address on a machine without one. */
-function findNodeAddress(): string {
-  const [, ...rows] = readFileSync('/proc/net/route', 'latin1').split('\n');
-  const name = rows.find((row) => row.split('\t')[1] === '00000000')?.split('\t')[0] ?? 'lo';
-  return networkInterfaces()[name]?.find(({ family }) => family === 'IPv4')?.address ?? '127.0.0.1';
-}
-
-/** A subnet that no interface and no other test on this machine uses. */
-function findFreeSubnet(): string {
-  const routes = readFileSync('/proc/net/route', 'latin1');
-  for (let second = 231; second < 255; second++) {
-    // Addresses are there in the machine's byte order, as hexadecimal digits.
-    const mark = `${second.toString(16)}0A\t`.toUpperCase();
-    if (!routes.includes(mark)) return `10.${second}.0.0/16`;
-  }
-  throw new Error('10.231.0.0/16 to 10.254.0.0/16 are all in use');
-}
-
-/** One that was free a moment ago on the loopback address. */
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-/** The last lines of a log file. */
-export function tail(file: string, lines = 8): string {
-  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }

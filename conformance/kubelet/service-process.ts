@@ -1,6 +1,6 @@
 /** A long-running program of the bed: started, killed and started again, its output kept in one file. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** Nothing that this script started outlives it, even if it dies of an error. */
 const running = new Set<ChildProcess>();
@@ -60,4 +60,9 @@ export class ServiceProcess {
     await this.#ended;
     clearTimeout(timer);
   }
+}
+
+/** The last lines of a log file. */
+export function tail(file: string, lines = 8): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, rmSync, statfsSync } from 'node:fs';
 import { runCommand } from '../../command.ts';
-import { type Bed, tail } from '../bed.ts';
+import type { Bed } from '../bed.ts';
 import { unusedImageBytes } from '../images.ts';
 import { TestPod } from '../pod.ts';
+import { tail } from '../service-process.ts';
 import { pause, until } from '../wait.ts';
 import { identities, type Scenario, simplePod } from './scenario.ts';
 
