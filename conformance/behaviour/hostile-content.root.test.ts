@@ -203,6 +203,25 @@ test('nothing is made or mounted through links of an image', async () => {
   expect(look()).toEqual(before);
 });
 
+test('no descriptor of the host serves as a working folder', async () => {
+  const before = look();
+  // What the OCI runtime has open while it starts the container (the like of CVE-2024-21626).
+  const script = `pwd; cat ${'../'.repeat(12)}${canary.slice(1)}/passwd`;
+  for (let fd = 3; fd < 24; fd += 1) {
+    const answer = await attempt(`descriptor-${fd}`, { working_dir: `/proc/self/fd/${fd}` }, script);
+    expect([fd, answer.includes('4711')]).toEqual([fd, false]);
+  }
+  const image = await pullImage([], { WorkingDir: '/proc/self/fd/7' });
+  expect(await attempt('descriptor-image', { image: { image } }, script)).not.toContain('4711');
+  const id = await bed.run(pod, 'runs');
+  for (let fd = 3; fd < 12; fd += 1) {
+    const { stdout } = await bed.exec(id, ['sh', '-c', `cd /proc/self/fd/${fd} && ${script}`]);
+    expect(stdout.toString()).not.toContain('4711');
+  }
+  await bed.call('RemoveContainer', { container_id: id });
+  expect(look()).toEqual(before);
+});
+
 test('setuid programs, capabilities and devices of an image gain nothing by themselves', async () => {
   const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex');
   const image = await pullImage([
