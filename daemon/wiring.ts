@@ -411,6 +411,7 @@ export async function buildServices(
       getContainer: (id) => containers.get(id),
       getSandbox: (id) => sandboxes.get(id),
       whenExited: (id) => containers.whenExited(id),
+      endCommands: (record, files) => containers.endCommands(record, files),
       handlers,
       migrations,
       paths,

@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { listProcessesOf } from '#host/proc.ts';
+import { WebSocketClient } from '#cri/streaming/testing/websocket-client.ts';
+import { listDescendants, listProcessesOf, readCommandLine } from '#host/proc.ts';
 import { NamespaceMode } from '#proto/generated/cri.ts';
 import { BehaviourBed, type Pod, until } from './bed.ts';
 
@@ -174,3 +175,31 @@ test('a command that meets the end of the container says so', async () => {
   const known = /FAILED_PRECONDITION|^exit code (137|255)$/;
   expect([...outcomes].filter((outcome) => !known.test(outcome))).toEqual([]);
 });
+
+test.each(['ExecSync', 'Exec'] as const)(
+  'a command of %s whose OCI runtime is killed ends with all it started, and its client is told',
+  async (rpc) => {
+    const mark = newMark();
+    const cmd = ['sh', '-c', `${family(mark)}; echo end`];
+    const session =
+      rpc === 'Exec'
+        ? await openSession(cmd)
+        : { told: bed.exec(id, cmd).then(String, (error) => String(error)) };
+    await until(() => mark.count() === familySize || undefined, 5000, 'the start of the command');
+    const runtime = listDescendants(bed.pid).filter((pid) => {
+      const words = readCommandLine(pid);
+      return words.includes('exec') && words.includes(id);
+    });
+    for (const pid of runtime) process.kill(pid, 'SIGKILL');
+    expect(await session.told).toContain('itself was ended by signal 9');
+    await gone(mark);
+    expect(await bed.sh(id, 'echo alive')).toBe('alive\n');
+  },
+);
+
+/** A streamed command; `told` is what its error channel says at its end. */
+async function openSession(cmd: readonly string[]): Promise<{ readonly told: Promise<string> }> {
+  const { url } = await bed.call('Exec', { container_id: id, cmd: [...cmd], stdout: true, stderr: true });
+  const client = await WebSocketClient.connect(url, ['v5.channel.k8s.io']);
+  return { told: client.closed.then(() => client.channel(3).toString()) };
+}

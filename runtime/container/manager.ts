@@ -551,7 +551,7 @@ export class CrunContainers implements ContainerManager {
       : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(cgroupsPath));
   }
 
-  /** Kills commands in a container that an earlier daemon ran, by the files that describe them, with all that they started. */
+  /** Kills commands in a container that an earlier daemon ran, or an OCI runtime that died, by the files that describe them, with all that they started. */
   endCommands(record: ContainerRecord, files: readonly string[]): void {
     for (const file of files) {
       const described = readExecFile(file);

@@ -68,6 +68,8 @@ export interface ContainerStreamsOptions {
   readonly getSandbox: (id: string) => SandboxRecord;
   /** Settles when the container's exit is recorded. */
   readonly whenExited: (id: ContainerId) => Promise<void>;
+  /** Kills the commands that files describe, with all that they started. */
+  readonly endCommands: (record: ContainerRecord, files: readonly string[]) => void;
   readonly handlers: HandlerTable;
   readonly migrations: CgroupMigrations;
   readonly paths: RuntimePaths;
@@ -122,6 +124,7 @@ export class ContainerStreams {
         ? await this.#execTerminal(record, file, request, options)
         : this.#execPipes(record, file, request);
     } catch (error) {
+      this.#options.endCommands(record, [file]);
       removeExecFiles(file);
       throw error;
     }
@@ -141,6 +144,11 @@ export class ContainerStreams {
     if (!request.stderr) child.stderr.resume();
     let hasExited = false;
     const exited = child.exited
+      .catch((error) => {
+        // The OCI runtime may have died and left the command.
+        this.#options.endCommands(record, [file]);
+        throw error;
+      })
       .finally(() => {
         hasExited = true;
         removeExecFiles(file);
