@@ -22,17 +22,10 @@ export function archiveAddress(): string {
   throw new Error("no Debian archive is named in apt's sources");
 }
 
-/**
- * Fetches packages of a release and unpacks them into `dir`/root, which is made anew; resolves with that path. Lists of our own
- * are used, so that apt's settings on this machine stay as they are. Needs root.
- */
-export async function unpackPackages(
-  dir: string,
-  suite: string,
-  packages: readonly string[],
-): Promise<string> {
+/** Options with which apt keeps lists of its own in `dir`, so that its settings on this machine stay as they are. */
+async function openArchive(dir: string, suite: string): Promise<string[]> {
   rmSync(dir, { recursive: true, force: true });
-  for (const name of ['lists', 'cache']) mkdirSync(join(dir, name), { recursive: true });
+  for (const name of ['lists', 'cache/archives/partial']) mkdirSync(join(dir, name), { recursive: true });
   const sources = join(dir, 'sources.list');
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
   writeFileSync(sources, `deb [signed-by=${keyring}] ${archiveAddress()} ${suite} main\n`);
@@ -44,11 +37,42 @@ export async function unpackPackages(
     'APT::Sandbox::User=root',
   ].flatMap((option) => ['-o', option]);
   await runCommand('apt-get', ['-q', ...options, 'update'], { cwd: dir });
+  return options;
+}
+
+async function unpackAll(folder: string, root: string): Promise<void> {
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.deb')))
+    await runCommand('dpkg', ['-x', join(folder, name), root]);
+}
+
+/** Fetches packages of a release and unpacks them into `dir`/root, which is made anew; resolves with that path. Needs root. */
+export async function unpackPackages(
+  dir: string,
+  suite: string,
+  packages: readonly string[],
+): Promise<string> {
+  const options = await openArchive(dir, suite);
   const named = packages.map((name) => `${name}/${suite}`);
   await runCommand('apt-get', ['-q', ...options, 'download', ...named], { cwd: dir });
   const root = join(dir, 'root');
-  for (const name of readdirSync(dir).filter((file) => file.endsWith('.deb')))
-    await runCommand('dpkg', ['-x', join(dir, name), root]);
+  await unpackAll(dir, root);
+  return root;
+}
+
+/** The same with everything that the packages depend on, as for a machine on which nothing is installed. */
+export async function unpackWithDependencies(
+  dir: string,
+  suite: string,
+  packages: readonly string[],
+): Promise<string> {
+  const options = await openArchive(dir, suite);
+  const status = join(dir, 'status');
+  writeFileSync(status, '');
+  const nothingInstalled = ['-o', `Dir::State::status=${status}`, '-o', 'Debug::NoLocking=true'];
+  const how = ['-y', '--no-install-recommends', '--download-only', 'install'];
+  await runCommand('apt-get', ['-q', ...options, ...nothingInstalled, ...how, ...packages], { cwd: dir });
+  const root = join(dir, 'root');
+  await unpackAll(join(dir, 'cache/archives'), root);
   return root;
 }
 

@@ -1,5 +1,5 @@
 /**
- * CRIU and a crun that is built with it: those of the machine if they work, else from Debian 13's packages. Debian 12's crun is
+ * CRIU and a crun that is built with it: those of the machine if they work, else from Debian's newer packages. Debian 12's crun is
  * built without, and its criu 3.17 does not work on newer kernels.
  *
  *   node conformance/tools/newer-criu.ts      prints the paths of criu and crun
@@ -8,23 +8,38 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDir } from '../cache.ts';
 import { runCommand } from '../command.ts';
-import { patchProgram, unpackPackages } from './debian-packages.ts';
+import { patchProgram, unpackWithDependencies } from './debian-packages.ts';
 
-const suite = 'trixie';
-/** crun calls CRIU through libcriu2. The others are what criu and crun are linked with, and these in turn. */
-const packages = [
-  ...['criu', 'libcriu2', 'crun', 'libc6', 'libgcc-s1'],
-  ...['libseccomp2', 'libyajl2', 'libcap2', 'libsystemd0', 'libprotobuf-c1', 'libnl-3-200', 'libnet1'],
-  ...['libbsd0', 'libmd0', 'libuuid1', 'libnftables1', 'libnftnl11', 'libmnl0', 'libxtables12'],
-  ...['libjansson4', 'libedit2', 'libtinfo6', 'libgnutls30t64', 'libp11-kit0', 'libidn2-0'],
-  ...['libunistring5', 'libtasn1-6', 'libnettle8t64', 'libhogweed6t64', 'libgmp10', 'libffi8', 'zlib1g'],
-];
+/**
+ * CRIU of Debian 14, in the making: Debian 13's 4.1 cannot save network sockets on Linux 6.18, where a query that it makes of each
+ * (SO_PASSCRED) is an error. crun of Debian 13, which calls it through libcriu2: the 1.28 of Debian 14 saves
+ * containers with masked folders and cannot restore them.
+ */
+const criuSuite = 'forky';
+const crunSuite = 'trixie';
 
 export interface NewerCriu {
   readonly criu: string;
   readonly crun: string;
   /** undefined if `criu check` passes here, else its words. */
   readonly obstacle: string | undefined;
+}
+
+async function ensureProgram(
+  dir: string,
+  suite: string,
+  packages: readonly string[],
+  path: string,
+): Promise<string> {
+  const program = join(dir, 'root', path);
+  const done = join(dir, 'done');
+  if (existsSync(done)) return program;
+  mkdirSync(dir, { recursive: true });
+  const root = await unpackWithDependencies(dir, suite, packages);
+  await patchProgram(root, program, /^$/);
+  await runCommand(program, ['--version']);
+  writeFileSync(done, '');
+  return program;
 }
 
 /** What a program prints; '' if it fails or is not there. */
@@ -49,18 +64,10 @@ async function findInstalled(): Promise<NewerCriu | undefined> {
 export async function ensureNewerCriu(): Promise<NewerCriu> {
   const installed = await findInstalled();
   if (installed) return installed;
-  const dir = join(cacheDir('tools'), `criu-${suite}`);
-  const root = join(dir, 'root');
-  const criu = join(root, 'usr/sbin/criu');
-  const crun = join(root, 'usr/bin/crun');
-  const done = join(dir, 'done');
-  if (!existsSync(done)) {
-    mkdirSync(dir, { recursive: true });
-    await unpackPackages(dir, suite, packages);
-    for (const program of [criu, crun]) await patchProgram(root, program, /^$/);
-    await runCommand(crun, ['--version']);
-    writeFileSync(done, '');
-  }
+  const dir = cacheDir('tools');
+  const criu = await ensureProgram(join(dir, `criu-${criuSuite}`), criuSuite, ['criu'], 'usr/sbin/criu');
+  const crunDir = join(dir, `crun-criu-${crunSuite}`);
+  const crun = await ensureProgram(crunDir, crunSuite, ['crun', 'libcriu2'], 'usr/bin/crun');
   const obstacle = await runCommand(criu, ['check']).then(
     () => undefined,
     (error: unknown) => String(error),

@@ -11,7 +11,8 @@ function criuWords(logs: readonly string[]): string {
       continue; // CRIU did not come so far
     }
     // Lines are `(00.012345) Error (criu/file.c:12): words`, in a child's case with its pid before `Error`.
-    const first = text.split('\n').find((line) => /\bError \(/.test(line));
+    // That it may not raise its own limits, for one, CRIU calls an error and goes on.
+    const first = text.split('\n').find((line) => /\bError \(/.test(line) && !line.includes(' rlimit: '));
     if (first !== undefined) return first.slice(first.indexOf('Error (')).trim();
   }
   return '';

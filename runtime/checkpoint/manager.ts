@@ -54,7 +54,7 @@ export class Checkpoints implements CheckpointManager {
     checkLocation(location);
     const limit = limitOf(signal, timeoutMs, `checkpointing container ${id}`);
     const partial = `${location}.partial`;
-    await containers.hold([id], async (records) => {
+    const write = async (records: readonly ContainerRecord[]): Promise<void> => {
       const folder = paths.capture(id);
       try {
         await removeVolumes(folder);
@@ -71,7 +71,8 @@ export class Checkpoints implements CheckpointManager {
         await removeVolumes(folder);
         forgetCapture(paths.bundle(id));
       }
-    });
+    };
+    await this.#lock.run(location, () => containers.hold([id], write));
   }
 
   /**
