@@ -70,7 +70,7 @@ test('exit statuses are those of the command, or say why there was none', async 
   expect(await statusOf('run', '--rm', 'busybox', '/etc')).toBe(126);
   expect(await statusOf('run', '--rm', '--pull', 'never', 'no-such-image')).toBe(125);
   expect(await statusOf('run', '--nmae', 'x', 'busybox')).toBe(2);
-  expect(await statusOf('run', '--rm', 'busybox', 'sh', '-c', 'kill -9 $$')).toBe(137);
+  expect(await statusOf('run', '--rm', 'busybox', 'sh', '-c', 'sh -c "kill -9 \\$\\$"')).toBe(137);
   const elsewhere = await new Berth('/nonexistent/socket').run(['ps']);
   expect(elsewhere).toMatchObject({ status: 1, stdout: '' });
   expect(elsewhere.stderr).toContain('no daemon answers at /nonexistent/socket');
