@@ -5,7 +5,7 @@
  *   node conformance/guest/inside.ts TASK.json
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
@@ -86,7 +86,10 @@ async function runSuite(task: GuestTask, tools: Tools): Promise<boolean> {
     ...task.focus.flatMap((pattern) => ['--focus', pattern]),
     ...task.skip.flatMap((pattern) => ['--skip', pattern]),
   ]);
+  // A run takes long on a busy host: a line now and then says how far it is.
+  const progress = setInterval(() => say(`specs ended so far: ${countEnded()}`), 30_000);
   const isGood = await runRounds(endpoint, { values, tools, outDir: resultsDir });
+  clearInterval(progress);
   await runCommand(tools.crictl, ['-r', endpoint, '-t', '120s', 'rmp', '-a', '-f']);
   const left = [...listScopes(), ...listMounts()];
   if (ask('systemctl show -P MainPID berthd') !== pid) left.push('a daemon that ended and was started again');
@@ -94,6 +97,12 @@ async function runSuite(task: GuestTask, tools: Tools): Promise<boolean> {
   if (audit.status !== 0) left.push(`berth-audit says: ${audit.stdout.trim()}${audit.stderr.trim()}`);
   for (const line of left) say(`left behind: ${line}`);
   return reviewServerLog(daemonLog) && isGood && left.length === 0;
+}
+
+/** How many specs have ended, by the marks that critest's log has for them. */
+function countEnded(): number {
+  const log = join(resultsDir, 'critest.log');
+  return existsSync(log) ? (readFileSync(log, 'utf8').match(/^[•S]+/gm) ?? []).join('').length : 0;
 }
 
 /** Mounts of containers and pods. */
