@@ -1,6 +1,6 @@
 /** What a run needs to know of the machine: its address, what is free, what the kubelet changes. */
 import { readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
 /** The kernel settings that a kubelet changes for the whole machine. */
@@ -30,13 +30,19 @@ export function findFreeSubnet(): string {
   throw new Error('10.231.0.0/16 to 10.254.0.0/16 are all in use');
 }
 
-/** One that was free a moment ago on the loopback address. */
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
+/**
+ * One that was free a moment ago on the loopback address, and not among those that the kernel gives to connections: whoever
+ * listens on it later finds it free still.
+ */
+export async function findFreePort(): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
+  throw new Error('50 ports between 20000 and 30000 are all in use');
 }
