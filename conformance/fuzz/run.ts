@@ -16,7 +16,7 @@ import { fuzzStreams } from './streams.ts';
 
 /** By target: changed inputs in a long run and in a short one. */
 const counts = {
-  socket: [100_000, 4000],
+  socket: [100_000, 3000],
   parsers: [20_000, 2000],
   streams: [20_000, 1000],
 } as const;
