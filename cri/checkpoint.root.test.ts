@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import {
   chownSync,
   existsSync,
+  globSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -86,6 +87,12 @@ async function stateOf(id: string): Promise<number | undefined> {
 /** Stands in the bundle while the container is stopped. */
 function markOf(id: string): string {
   return join(bed.dir, 'state', 'bundles', id, 'checkpointing.json');
+}
+
+/** The control groups of a container in all hierarchies. */
+function groupsOf(id: string): string[] {
+  const found = globSync(['/sys/fs/cgroup/{,*/}*'], { exclude: (path) => path.split('/').length > 7 });
+  return found.filter((path) => path.endsWith(id));
 }
 
 /** It counts on, and nothing of a checkpoint is left in Berth's folders. */
@@ -390,7 +397,9 @@ describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
     );
     const { status: failed } = await client.call('ContainerStatus', { container_id: second!.container_id });
     expect(failed).toMatchObject({ state: 2, exit_code: 128, reason: 'StartError' });
+    expect(groupsOf(second!.container_id)).toEqual([]);
     for (const pod_sandbox_id of [pod, next]) await client.call('RemovePodSandbox', { pod_sandbox_id });
+    for (const { container_id } of restored_containers) expect(groupsOf(container_id)).toEqual([]);
     rmSync(checkpoint_path, { recursive: true });
   });
 });

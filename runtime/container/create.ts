@@ -406,7 +406,7 @@ export class ContainerCreator {
 
   /**
    * Lets a container that was created from a checkpoint go on. Throws Internal with CRIU's words, and what CheckpointSupport
-   * throws; the OCI runtime may know the container then.
+   * throws; nothing is left in the OCI runtime then.
    */
   async restore(record: ContainerRecord, sandbox: SandboxRecord): Promise<MonitorStarted> {
     const { conmonPath, checkpointSupport, handlers, paths } = this.#options;
@@ -417,6 +417,9 @@ export class ContainerCreator {
     try {
       return await createMonitored(conmonPath, request, new AbortController().signal);
     } catch (error) {
+      // What the OCI runtime made for CRIU it does not always take back: crun leaves control groups.
+      await handler.remove(record.id);
+      await clearOwnGroup(this.#options.host.cgroupVersion, record.id, record.cgroupsPath);
       throw withCriuWords(error, [join(paths.bundle(record.id), 'restore.log')]);
     }
   }
