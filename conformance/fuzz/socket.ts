@@ -37,11 +37,8 @@ const versionEveryMs = 200;
 const slowestVersionMs = 10_000;
 /** What the daemon may hold at any moment: several messages of 16 MiB may be on their way at once. */
 const peakBytes = 768 << 20;
-/**
- * What it may hold more at the end than half-way, garbage collected. The heap itself stays as it is (a snapshot after 24,000 requests
- * is 2 % larger than one after 2,000); the rest is malloc's, in pieces between messages of up to a megabyte.
- */
-const growthBytes = 48 << 20;
+/** What it may hold more at the end than half-way, its garbage collected and malloc's free pieces given back. */
+const growthBytes = 24 << 20;
 
 /** Words that only a bug of ours says. */
 const bugWords =
