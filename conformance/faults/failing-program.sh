@@ -75,7 +75,8 @@ die)
   exec 9<&0
   "$real" "$@" <&9 &
   sleep 0.004
-  kill -9 $! $$
+  kill -9 $! 2>/dev/null
+  kill -9 $$
   ;;
 die-after)
   "$real" "$@"
