@@ -40,9 +40,11 @@ export async function stayAttached(
     detachKeys: request.detachKeys,
     signal: leaving.signal,
   });
-  // In raw mode keys arrive as bytes; else a signal meant for the container is passed on.
+  // With a terminal keys arrive as bytes, and a signal is meant for us: a terminal that closes leaves the container alone.
+  // Without one, what is meant for the container is passed on.
   const giveBack = takeSignals((signal) => {
-    connection.admin('KillContainer', { container_id: id, signal }).catch(() => leaving.abort());
+    if (hasTty) leaving.abort();
+    else connection.admin('KillContainer', { container_id: id, signal }).catch(() => leaving.abort());
   });
   try {
     await request.begin?.();

@@ -70,7 +70,7 @@ test('exit statuses are those of the command, or say why there was none', async 
   expect(await statusOf('run', '--rm', 'busybox', '/etc')).toBe(126);
   expect(await statusOf('run', '--rm', '--pull', 'never', 'no-such-image')).toBe(125);
   expect(await statusOf('run', '--nmae', 'x', 'busybox')).toBe(2);
-  expect(await statusOf('run', '--rm', 'busybox', 'sh', '-c', 'sh -c "kill -9 \\$\\$"')).toBe(137);
+  expect(await statusOf('run', '--rm', 'busybox', 'sh', '-c', 'sleep 9 & kill -9 $!; wait $!')).toBe(137);
   const elsewhere = await new Berth('/nonexistent/socket').run(['ps']);
   expect(elsewhere).toMatchObject({ status: 1, stdout: '' });
   expect(elsewhere.stderr).toContain('no daemon answers at /nonexistent/socket');
@@ -187,6 +187,28 @@ test('names are unique, and ports lead to the container until it is stopped', as
   await berth.ok('rm', '-f', 'web');
 });
 
+test('a terminal that closes leaves its container running, and a daemon that restarts does too', async () => {
+  const terminal = berth.onTerminal(['run', '-it', '--name', 'left', 'busybox', 'sh']);
+  await terminal.until('# ');
+  terminal.close();
+  await terminal.ended();
+  expect(await berth.ok('ps')).toContain('left');
+  const child = berth.spawn(['wait', 'left']);
+  const said = once(child.stderr!.setEncoding('utf8'), 'data');
+  await until(() => (bed.logTail(50).includes('WaitContainer') ? true : undefined), 500, 'the wait').catch(
+    () => {},
+  );
+  await bed.endDaemon('SIGTERM');
+  await bed.startDaemon();
+  expect((await said)[0]).toContain('left: ');
+  const back = berth.onTerminal(['attach', 'left']);
+  back.type('\n');
+  await back.until('# ');
+  back.type('exit\n');
+  expect(await back.ended()).toBe(0);
+  await berth.ok('rm', 'left');
+});
+
 test('exec: a terminal, another user, environment and folder, and its exit status', async () => {
   await berth.ok('run', '-d', '--name', 'beside', 'busybox', 'sleep', '1000');
   const terminal = berth.onTerminal(['exec', '-it', 'beside', 'sh']);
@@ -216,6 +238,17 @@ test('exec: a terminal, another user, environment and folder, and its exit statu
   expect(JSON.parse(await berth.ok('stats', '--no-stream', '--json'))).toMatchObject([
     { name: 'beside', processes: 1 },
   ]);
+  for (const [command, key, shown] of [
+    [['stats'], 'm', 'by memory'],
+    [['top', 'beside'], 'c', 'by cpu'],
+  ] as const) {
+    const live = berth.onTerminal(command);
+    await live.until(command[0] === 'stats' ? 'beside' : 'sleep 1000');
+    live.type(key);
+    await live.until(shown);
+    live.type('q');
+    expect(await live.ended()).toBe(0);
+  }
   await berth.ok('kill', '-s', 'KILL', 'beside');
   expect(await berth.ok('wait', 'beside')).toBe('137\n');
   await berth.ok('rm', 'beside');

@@ -40,7 +40,7 @@ export async function showLive({ intervalMs, draw, onKey, signal }: LiveOptions)
   try {
     while (!isLeaving) {
       wake = Promise.withResolvers<void>();
-      const size = { rows: stdout.rows ?? 24, columns: stdout.columns ?? 80 };
+      const size = { rows: stdout.rows || 24, columns: stdout.columns || 80 };
       const lines = (await draw(size)).slice(0, size.rows);
       stdout.write(`\u001b[H${lines.map((line) => `${line}\u001b[K`).join('\r\n')}\u001b[J`);
       const timer = setTimeout(redraw, intervalMs);

@@ -144,9 +144,9 @@ function stackOf(error: Error): string {
 }
 
 async function main(): Promise<void> {
-  // A pager that was left, or `head`: nobody reads on, which is no failure of ours.
+  // A pager that was left, `head`, a terminal that closed: nobody reads on, which is no failure of ours.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
+    if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(0);
     throw error;
   });
   const words = process.argv.slice(2);

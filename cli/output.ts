@@ -56,7 +56,7 @@ export class Output {
   }
 
   get width(): number {
-    return this.#options.stdout.columns ?? 80;
+    return this.#options.stdout.columns || 80;
   }
 
   /** Results. */

@@ -147,9 +147,10 @@ function feed(
     }
     if (keys?.isComplete === true) leave();
   };
-  // The end of input is no end of file on a terminal: there the command is told by a key.
+  // The end of input is no end of file on a terminal, where a key tells the command of that: the terminal has closed.
   const onEnd = (): void => {
-    if (!hasTty) socket.endChannel(channel.stdin);
+    if (hasTty) leave();
+    else socket.endChannel(channel.stdin);
   };
   stdin.on('data', onData);
   stdin.on('end', onEnd);

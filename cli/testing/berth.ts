@@ -112,6 +112,11 @@ export class OnTerminal {
     }
   }
 
+  /** Closes the terminal, as its window does. */
+  close(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   /** The exit status. */
   ended(): Promise<number | null> {
     return this.#ended;
