@@ -249,6 +249,12 @@ test('exec: a terminal, another user, environment and folder, and its exit statu
     live.type('q');
     expect(await live.ended()).toBe(0);
   }
+  expect(
+    JSON.parse((await berth.run(['kill', '-s', 'WINCH', 'beside', 'no-such', '--json'])).stdout),
+  ).toEqual([
+    { name: 'beside', result: 'beside' },
+    { name: 'no-such', error: 'there is no container "no-such"' },
+  ]);
   await berth.ok('kill', '-s', 'KILL', 'beside');
   expect(await berth.ok('wait', 'beside')).toBe('137\n');
   await berth.ok('rm', 'beside');

@@ -41,6 +41,14 @@ test.each(all.map((command) => [command.name, command] as const))(
   },
 );
 
+/** Commands whose result is another program's, a file or a text for people. */
+const withoutJson = ['exec', 'attach', 'cp', 'port-forward', 'completion', 'help'];
+
+test('results can be had as JSON', () => {
+  const lacking = all.filter(({ flags }) => !flags.some(({ long }) => long === 'json'));
+  expect(lacking.map(({ name }) => name).filter((name) => !withoutJson.includes(name))).toEqual([]);
+});
+
 /** The commands of berth in an example's line of shell, those in `$(...)` apart from the one around them. */
 function berthCommands(line: string): string[][] {
   const inner = [...line.matchAll(/\$\(([^)]*)\)|<\(([^)]*)\)/g)].map((match) => match[1] ?? match[2]!);

@@ -6,7 +6,7 @@ import {
   type ContainerStatus,
   type PodSandbox,
 } from '#proto/generated/cri.ts';
-import { CommandError } from './command.ts';
+import { type CommandContext, CommandError } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { containerName } from './names.ts';
 
@@ -103,25 +103,30 @@ export function stateWord(state: ContainerState): string {
 }
 
 /**
- * Does something to each of several containers and prints their names as it succeeds; failures are told and the others
- * still done. Gives the exit status.
+ * Does something to each of several containers and prints what `work` gives, as it succeeds, or with `--json` all of it at the
+ * end; failures are told and the others still done. Gives the exit status.
  */
 export async function forEach(
   given: readonly string[],
-  work: (given: string) => Promise<string | undefined>,
-  output: { line(text: string): void; note(text: string): void },
+  work: (given: string) => Promise<string>,
+  { output, flags }: Pick<CommandContext, 'output' | 'flags'>,
 ): Promise<number> {
+  const isJson = flags.boolean('json');
+  const results: { name: string; result?: string; error?: string }[] = [];
   let status = 0;
   for (const name of given) {
     try {
-      const done = await work(name);
-      if (done !== undefined) output.line(done);
+      const result = await work(name);
+      if (isJson) results.push({ name, result });
+      else output.line(result);
     } catch (error) {
       if (!(error instanceof CommandError)) throw error;
       status = error.exitStatus ?? 1;
+      if (isJson) results.push({ name, error: error.message });
       output.note(`berth: ${name}: ${error.message}`);
       if (error.hint !== undefined) output.note(error.hint);
     }
   }
+  if (isJson) output.json(results);
   return status;
 }

@@ -1,5 +1,6 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 
 export const command: CommandBody = {
   description: ['Sends a signal to the first process of running containers.'],
@@ -14,6 +15,7 @@ export const command: CommandBody = {
       default: 'KILL',
       complete: ['KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'STOP', 'CONT', 'WINCH'],
     },
+    jsonFlag,
   ],
   examples: [{ text: 'have a server read its configuration again', command: 'berth kill -s HUP web' }],
   async run({ args, flags, output, signal, connect }) {
@@ -29,7 +31,7 @@ export const command: CommandBody = {
         );
         return given;
       },
-      output,
+      { output, flags },
     );
   },
 };

@@ -1,5 +1,6 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 import { defaultStopSeconds, startContainer, stopContainer } from '../lifecycle.ts';
 
 export const command: CommandBody = {
@@ -14,6 +15,7 @@ export const command: CommandBody = {
       help: 'how long to wait before killing',
       default: String(defaultStopSeconds),
     },
+    jsonFlag,
   ],
   async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
@@ -30,7 +32,7 @@ export const command: CommandBody = {
         await startContainer(connection, await findContainer(connection, id, { signal }), { signal });
         return given;
       },
-      output,
+      { output, flags },
     );
   },
 };

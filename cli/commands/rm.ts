@@ -1,6 +1,6 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach, isManaged } from '../containers.ts';
-import { yesFlag } from '../flags.ts';
+import { jsonFlag, yesFlag } from '../flags.ts';
 import { removeContainer } from '../lifecycle.ts';
 
 export const command: CommandBody = {
@@ -13,6 +13,7 @@ export const command: CommandBody = {
     { long: 'force', short: 'f', kind: 'boolean', help: 'kill those that run' },
     { long: 'volumes', short: 'v', kind: 'boolean', help: 'anonymous volumes go too; they always do' },
     yesFlag,
+    jsonFlag,
   ],
   examples: [{ text: 'all that have ended', command: 'berth rm $(berth ps -aq --filter status=exited)' }],
   async run({ args, flags, output, signal, connect, confirm }) {
@@ -26,7 +27,7 @@ export const command: CommandBody = {
         await removeContainer(connection, container, flags.boolean('force'), { signal });
         return given;
       },
-      output,
+      { output, flags },
     );
   },
 };

@@ -1,6 +1,7 @@
 import { startError, stayAttached } from '../attached-run.ts';
 import type { CommandBody } from '../command.ts';
 import { containerFlags, detachKeysFlag, runFlags } from '../container-flags.ts';
+import { jsonFlag } from '../flags.ts';
 import { makeContainer } from '../make-container.ts';
 import { parseDetachKeys, startStatus } from '../session.ts';
 
@@ -19,7 +20,12 @@ export const command: CommandBody = {
     },
     { name: 'COMMAND', repeatable: true, help: "replaces the image's own command" },
   ],
-  flags: [...runFlags, ...containerFlags, detachKeysFlag],
+  flags: [
+    ...runFlags,
+    ...containerFlags,
+    detachKeysFlag,
+    { ...jsonFlag, help: 'with -d: print id and name as JSON' },
+  ],
   examples: [
     { text: 'a shell in a new container', command: 'berth run -it debian bash' },
     {
@@ -55,7 +61,8 @@ export const command: CommandBody = {
     };
     if (flags.boolean('detach')) {
       await start();
-      output.line(containerId);
+      if (flags.boolean('json')) output.json({ id: containerId, name, podId });
+      else output.line(containerId);
       return 0;
     }
     return stayAttached(connection, context, {

@@ -3,6 +3,7 @@ import { startError, stayAttached } from '../attached-run.ts';
 import { type CommandBody, UsageError } from '../command.ts';
 import { detachKeysFlag } from '../container-flags.ts';
 import { findContainer, forEach } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 import { startContainer } from '../lifecycle.ts';
 import { containerName } from '../names.ts';
 import { parseDetachKeys, startStatus } from '../session.ts';
@@ -22,6 +23,7 @@ export const command: CommandBody = {
       help: 'with what is typed here as its input; implies -a',
     },
     detachKeysFlag,
+    jsonFlag,
   ],
   examples: [{ text: 'back into the shell that was left', command: 'berth start -ai calm_jetty' }],
   async run(context) {
@@ -36,7 +38,7 @@ export const command: CommandBody = {
           await startContainer(connection, container, { signal });
           return given;
         },
-        output,
+        { output, flags },
       );
     if (args.length > 1) throw new UsageError('-a and -i take one container');
     const container = await findContainer(connection, args[0]!, { signal });

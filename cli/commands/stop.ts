@@ -1,5 +1,6 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 import { defaultStopSeconds, stopContainer } from '../lifecycle.ts';
 
 export const command: CommandBody = {
@@ -16,6 +17,7 @@ export const command: CommandBody = {
       help: 'how long to wait before killing',
       default: String(defaultStopSeconds),
     },
+    jsonFlag,
   ],
   async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
@@ -28,7 +30,7 @@ export const command: CommandBody = {
         });
         return given;
       },
-      output,
+      { output, flags },
     );
   },
 };

@@ -1,11 +1,12 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
+import { jsonFlag } from '../flags.ts';
 
 export const command: CommandBody = {
   description: ['Waits until containers have ended and prints their exit statuses.'],
   arguments: [{ name: 'CONTAINER', required: true, repeatable: true, complete: 'runningContainer' }],
-  flags: [],
-  async run({ args, output, signal, connect }) {
+  flags: [jsonFlag],
+  async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
     return forEach(
       args,
@@ -14,7 +15,7 @@ export const command: CommandBody = {
         const { exit_code } = await connection.admin('WaitContainer', { container_id: id }, { signal });
         return String(exit_code);
       },
-      output,
+      { output, flags },
     );
   },
 };

@@ -37,6 +37,13 @@ export interface ContainerFilesOptions {
   readonly parseArchive: (sink: TarSink) => ArchiveParser;
 }
 
+export interface WriteOptions {
+  /** Owners are those of the archive. */
+  readonly keepOwner: boolean;
+  /** Host ids of the container's root, who owns what is made otherwise. */
+  readonly root: { readonly uid: number; readonly gid: number };
+}
+
 export class ContainerFiles {
   readonly #options: ContainerFilesOptions;
 
@@ -78,14 +85,13 @@ export class ContainerFiles {
     record: ContainerRecord,
     path: string,
     pieces: AsyncIterable<Buffer>,
-    keepOwner: boolean,
+    { keepOwner, root: owner }: WriteOptions,
     signal: AbortSignal,
   ): Promise<void> {
     const attempted = `copying into ${path} of container ${record.id}`;
     return this.#withRoot(record, signal, async (root) => {
       if (statInRoot(root, path, true)?.type !== 'directory')
         throw new RuntimeError('NotFound', `there is no folder ${path} in container ${record.id}`);
-      const owner = { uid: 0, gid: 0 };
       const writer = new ArchiveWriter({ root, folder: path, owner, keepOwner });
       const parser = this.#options.parseArchive(writer);
       try {

@@ -7,6 +7,7 @@ import type { ContainerRecord } from '../container/record.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { PinnedSandboxes } from '../sandbox/manager.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
+import { rootOwner } from '../sandbox/user-namespace.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import type { ContainerFiles } from './container-files.ts';
 import type { ContainerOperations, PathStat } from './contract.ts';
@@ -107,6 +108,9 @@ export class NodeOperations implements ContainerOperations {
     { keepOwner }: { readonly keepOwner: boolean },
     signal: AbortSignal,
   ): Promise<void> {
-    return this.#options.files.write(this.#options.containers.get(id), path, archive, keepOwner, signal);
+    const { containers, sandboxRecords, files } = this.#options;
+    const record = containers.get(id);
+    const root = rootOwner(sandboxRecords.getExact(record.sandboxId).config);
+    return files.write(record, path, archive, { keepOwner, root }, signal);
   }
 }
