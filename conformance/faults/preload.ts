@@ -16,7 +16,6 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
-import { releaseMemory } from '#host/memory.ts';
 import { followClock } from './clock.ts';
 import { watchEffects } from './effects.ts';
 
@@ -109,11 +108,13 @@ const effectsFile = process.env.BERTH_EFFECTS_FILE ?? '';
 const effects = effectsFile === '' ? undefined : watchEffects(effectsFile);
 
 /** On SIGUSR2 all garbage goes, and malloc's free pieces, so that a test can tell memory in use from memory not yet given back. */
-process.on('SIGUSR2', () => {
+process.on('SIGUSR2', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: object) => void;
   setFlagsFromString('--no-expose-gc');
   collect({ type: 'major', flavor: 'last-resort' });
+  // Not before: calls of FFI are watched only in modules that are loaded after effects.ts has done its work.
+  const { releaseMemory } = await import('#host/memory.ts');
   releaseMemory();
 });
 
