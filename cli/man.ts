@@ -7,10 +7,7 @@ import { flagHelp, usageLine } from './help.ts';
 export function manPages(commands: readonly Command[]): ReadonlyMap<string, string> {
   return new Map([
     ['berth.1', overviewPage(commands)],
-    ...commands.map((command): [string, string] => [
-      `berth-${command.name}.1`,
-      commandPage(command, commands),
-    ]),
+    ...commands.map((command): [string, string] => [`berth-${command.name}.1`, commandPage(command)]),
   ]);
 }
 
@@ -47,7 +44,7 @@ function overviewPage(commands: readonly Command[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-function commandPage(command: Command, commands: readonly Command[]): string {
+function commandPage(command: Command): string {
   const { name, summary, description, aliases, arguments: args, flags, examples, exitStatuses } = command;
   const lines = [
     head(`berth-${name}`),
@@ -67,11 +64,7 @@ function commandPage(command: Command, commands: readonly Command[]): string {
   for (const { text, command: words } of examples ?? [])
     lines.push('.PP', roff(`${text}:`), '.PP', '.RS', '.nf', roff(words), '.fi', '.RE');
   lines.push('.SH EXIT STATUS', ...statusParagraphs(exitStatuses ?? []));
-  const near = commands.filter((other) => other.group === command.group && other.name !== name);
-  lines.push(
-    '.SH SEE ALSO',
-    ['.BR berth (1)', ...near.map((other) => `.BR berth-${roff(other.name)} (1)`)].join(',\n'),
-  );
+  lines.push('.SH SEE ALSO', '.BR berth (1)');
   return `${lines.join('\n')}\n`;
 }
 
