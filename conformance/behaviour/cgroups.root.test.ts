@@ -137,6 +137,24 @@ describe.each(drivers)('with the cgroup driver $driver', ({ driver, isPossible }
     expect(bed.logText(pod, 'whole')).not.toContain('survived');
   });
 
+  test.skipIf(!isPossible)(
+    'the last process of a group may take the group with it: still OOMKilled',
+    async () => {
+      // systemd removes a scope as soon as it is empty, often before anybody has read its counters.
+      const resources = { memory_limit_in_bytes: mebi(16) };
+      for (let round = 0; round < 8; round += 1) {
+        const id = await bed.run(pod, `last-${round}`, {
+          command: ['tail', '/dev/zero'],
+          linux: { resources },
+        });
+        expect(await bed.ended(id, 60_000)).toMatchObject({ exit_code: 137, reason: 'OOMKilled' });
+      }
+      const id = await bed.run(pod, 'killed', { command: ['sleep', '1000'], linux: { resources } });
+      process.kill((await bed.info(id)).pid, 'SIGKILL');
+      expect(await bed.ended(id)).toMatchObject({ exit_code: 137, reason: 'Error' });
+    },
+  );
+
   test.skipIf(!isPossible)('devices are refused that were not given', async () => {
     const id = await bed.run(pod, 'devices', {
       linux: { security_context: { capabilities: { add_capabilities: ['MKNOD'] } } },

@@ -9,10 +9,11 @@ import { messageOf } from '#base/errors.ts';
 import type { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { step } from '#base/step.ts';
-import { countOomKills } from '#host/cgroup.ts';
+import { countOomKills, groupDirectory } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
 import { awaitAdopted, type ExitStatus, hasUnclaimedEnd } from '#host/launch.ts';
 import { unmountAll, unmountAllAside } from '#host/mount.ts';
+import { OutOfMemoryLog } from '#host/out-of-memory-log.ts';
 import { isRunning, parentOf, signalProcess } from '#host/proc.ts';
 import { watchProcess } from '#host/process-watch.ts';
 import type { Announcer } from '../announcer.ts';
@@ -55,6 +56,7 @@ export class ContainerExits {
   readonly #releases = new Map<ContainerId, Promise<void>>();
   /** Exits that the hooks are being told of. */
   readonly #stopNotices = new Map<ContainerId, Promise<void>>();
+  readonly #outOfMemoryLog = new OutOfMemoryLog();
 
   constructor(options: ContainerExitsOptions) {
     this.#options = options;
@@ -222,9 +224,17 @@ export class ContainerExits {
     if (exitCode === 0) return { reason: 'Completed', message: '' };
     const wasOutOfMemory =
       existsSync(join(this.#options.paths.bundle(record.id), 'oom')) ||
-      (record.cgroupsPath !== '' &&
-        countOomKills(this.#options.host.cgroupVersion, cgroupLocation(record.cgroupsPath)) > 0);
+      (record.cgroupsPath !== '' && this.#wasKilledForMemory(record));
     return { reason: wasOutOfMemory ? 'OOMKilled' : 'Error', message: '' };
+  }
+
+  #wasKilledForMemory({ id, cgroupsPath, process }: ContainerRecord): boolean {
+    const { cgroupVersion } = this.#options.host;
+    const group = cgroupLocation(cgroupsPath);
+    if (countOomKills(cgroupVersion, group) > 0) return true;
+    if (existsSync(groupDirectory(cgroupVersion, 'memory', group))) return false;
+    // systemd has removed the scope, perhaps before the monitor could look: the kernel's log remembers.
+    return this.#outOfMemoryLog.hasKilled(id, process);
   }
 
   /** Writes, announces and gives back, in this order. Idempotent. */
