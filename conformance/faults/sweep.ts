@@ -76,13 +76,14 @@ function choose(trials: readonly Trial[], { shard, only, hangParts }: Choice): T
   const [index = 1, count = 1] = (shard ?? '1/1').split('/').map(Number);
   const day = Math.floor(Date.now() / 86_400_000);
   let hangs = 0;
-  return trials.filter((trial, at) => {
-    if (trial.column.includes('hang')) {
+  return trials
+    .filter((trial) => {
+      if (!trial.column.includes('hang')) return true;
       hangs += 1;
-      if (hangs % hangParts !== day % hangParts) return false;
-    }
-    return at % count === index - 1 && (only === undefined || nameOf(trial).includes(only));
-  });
+      return hangs % hangParts === day % hangParts;
+    })
+    .filter((trial) => only === undefined || nameOf(trial).includes(only))
+    .filter((_trial, at) => at % count === index - 1);
 }
 
 const shownFailures = 10;
