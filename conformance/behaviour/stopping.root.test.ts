@@ -113,7 +113,10 @@ test.concurrent('the signal of the image is sent, and that of the request before
   await Promise.all([byImage, byRequest, realtime].map((id) => stop(id, 20)));
   expect(await bed.status(byImage)).toMatchObject({ exit_code: 3, stop_signal: Signal.SIGNAL_SIGRTMINPLUS3 });
   expect(await bed.status(byRequest)).toMatchObject({ exit_code: 4, stop_signal: Signal.SIGNAL_SIGUSR1 });
-  expect(await bed.status(realtime)).toMatchObject({ exit_code: 5, stop_signal: Signal.SIGNAL_SIGRTMINPLUS3 });
+  expect(await bed.status(realtime)).toMatchObject({
+    exit_code: 5,
+    stop_signal: Signal.SIGNAL_SIGRTMINPLUS3,
+  });
 });
 
 test.concurrent('a container in a shared PID namespace leaves no process behind, whether it is stopped or ends', async () => {
