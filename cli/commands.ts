@@ -133,6 +133,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/update.ts'),
   },
   {
+    name: 'play',
+    group: 'containers',
+    summary: 'run the pods of a manifest or a Compose file',
+    load: () => import('./commands/play.ts'),
+  },
+  {
     name: 'doctor',
     group: 'node',
     summary: 'find what is wrong on this node, and what mends it',

@@ -1,9 +1,10 @@
 /** Starting, stopping and removing, as `start`, `stop`, `restart` and `rm` share it. */
+import { managedByLabel } from '#base/managed-pod.ts';
 import { type Container, ContainerState } from '#proto/generated/cri.ts';
 import { CommandError } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { isManaged } from './containers.ts';
-import { containerName } from './names.ts';
+import { containerName, managedByCli } from './names.ts';
 
 /** Makes a container startable: one that has ended is revived by the daemon. Throws CommandError, CallError. */
 export async function prepareStart(
@@ -58,7 +59,8 @@ export async function removeContainer(
     throw new CommandError('it is running', {
       hint: 'Stop it first (`berth stop`), or remove it with --force.',
     });
-  if (isManaged(container.labels))
+  // Pods of `berth play` may have other containers.
+  if (container.labels[managedByLabel] === managedByCli)
     await connection.call('RemovePodSandbox', { pod_sandbox_id: container.pod_sandbox_id }, options);
   else await connection.call('RemoveContainer', { container_id: container.id }, options);
 }

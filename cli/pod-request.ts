@@ -32,7 +32,7 @@ import { cliNamespace, managedByCli } from './names.ts';
 export const portsAnnotation = 'dev.berth/ports';
 
 /** What a kubelet hides of the node by default; docker does the same. */
-const maskedPaths = [
+export const maskedPaths = [
   '/proc/asound',
   '/proc/acpi',
   '/proc/interrupts',
@@ -46,7 +46,7 @@ const maskedPaths = [
   '/sys/firmware',
   '/sys/devices/virtual/powercap',
 ];
-const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+export const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 const cpuPeriodUs = 100_000;
 
@@ -342,7 +342,7 @@ function isPort(port: number): boolean {
 }
 
 /** `0.0.0.0:8080->80/tcp`, as docker shows it. */
-function formatPort({ host_ip, host_port, container_port, protocol }: PortMappingInit): string {
+export function formatPort({ host_ip, host_port, container_port, protocol }: PortMappingInit): string {
   const ip = host_ip || '0.0.0.0';
   const name = Object.entries(Protocol).find(([, number]) => number === protocol)?.[0] ?? 'TCP';
   return `${ip.includes(':') ? `[${ip}]` : ip}:${host_port}->${container_port}/${name.toLowerCase()}`;
@@ -366,7 +366,7 @@ function dnsOf(flags: FlagValues): Pick<PodSandboxConfigInit, 'dns_config'> {
   return servers.length + searches.length === 0 ? {} : { dns_config: { servers, searches } };
 }
 
-function toSignal(text: string | undefined): number {
+export function toSignal(text: string | undefined): number {
   if (text === undefined) return 0;
   const upper = text.toUpperCase();
   const signal = (upper.startsWith('SIG') ? upper : `SIG${upper}`).replace('+', 'PLUS').replace('-', 'MINUS');

@@ -95,7 +95,13 @@ export interface PodPlan {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly hostname: string;
-  readonly dns: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] } | undefined;
+  readonly dns:
+    | {
+        readonly servers: readonly string[];
+        readonly searches: readonly string[];
+        readonly options: readonly string[];
+      }
+    | undefined;
   readonly ports: readonly PortMappingInit[];
   readonly network: 'pod' | 'host' | 'none';
   readonly pid: 'container' | 'pod' | 'host';

@@ -82,7 +82,8 @@ export function check(shape: Shape, value: unknown, path: Path, source: Source):
           if (entry !== null || shape.mayBeNull !== true) check(shape.of, entry, [...path, name], source);
       return;
     case 'either':
-      if (!shape.of.some((one) => isOfKind(one, value))) source.problem(path, `${show(value)} is not ${shape.called}`);
+      if (!shape.of.some((one) => isOfKind(one, value)))
+        source.problem(path, `${show(value)} is not ${shape.called}`);
       else check(shape.of.find((one) => isOfKind(one, value))!, value, path, source);
       return;
     case 'object':
@@ -105,12 +106,14 @@ function checkObject(shape: ObjectShape, value: unknown, path: Path, source: Sou
     const field = Object.hasOwn(shape.fields, name) ? shape.fields[name] : undefined;
     if (field === undefined) {
       const near = nearestName(name, Object.keys(shape.fields));
-      source.problem([...path, name], `there is no such field${near === undefined ? '' : `, did you mean ${near}?`}`);
+      source.problem(
+        [...path, name],
+        `there is no such field${near === undefined ? '' : `, did you mean ${near}?`}`,
+      );
     } else if (entry !== null || field.kind === 'refused') check(field, entry, [...path, name], source);
   }
   for (const name of shape.required)
-    if (value[name] === undefined || value[name] === null)
-      source.problem(path, `${name} is missing`);
+    if (value[name] === undefined || value[name] === null) source.problem(path, `${name} is missing`);
 }
 
 type Simple = Exclude<
@@ -132,11 +135,15 @@ function expectation(shape: Simple | Shape, value: unknown, written: string | un
     case 'mode':
       return parseMode(value, written) === undefined ? 'a file mode such as 0644' : undefined;
     case 'choice':
-      return typeof value === 'string' && shape.of.includes(value) ? undefined : `one of ${shape.of.join(', ')}`;
+      return typeof value === 'string' && shape.of.includes(value)
+        ? undefined
+        : `one of ${shape.of.join(', ')}`;
     case 'integer': {
       const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = shape;
-      if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max) return undefined;
-      const range = shape.max !== undefined ? ` from ${min} to ${max}` : shape.min !== undefined ? ` from ${min} up` : '';
+      if (Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max)
+        return undefined;
+      const range =
+        shape.max !== undefined ? ` from ${min} to ${max}` : shape.min !== undefined ? ` from ${min} up` : '';
       return `a whole number${range}`;
     }
     default:
@@ -154,7 +161,9 @@ function isOfKind(shape: Shape, value: unknown): boolean {
 export function parseQuantity(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
   if (typeof value !== 'string') return undefined;
-  const match = /^\+?(\d+(?:\.\d*)?|\.\d+)(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)|[eE]([+-]?\d+))?$/.exec(value);
+  const match = /^\+?(\d+(?:\.\d*)?|\.\d+)(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)|[eE]([+-]?\d+))?$/.exec(
+    value,
+  );
   if (match === null) return undefined;
   const [, digits, unit = '', exponent = '0'] = match;
   const decimal = { n: 1e-9, u: 1e-6, m: 1e-3, '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18 };

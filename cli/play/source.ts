@@ -112,5 +112,7 @@ export function readDocuments(text: string, findings: Findings): Source[] {
 }
 
 function formatPath(path: Path): string {
-  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : at === 0 ? part : `.${part}`)).join('');
+  return path
+    .map((part, at) => (typeof part === 'number' ? `[${part}]` : at === 0 ? part : `.${part}`))
+    .join('');
 }
