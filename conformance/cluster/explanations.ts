@@ -6,12 +6,4 @@ export const explanations: readonly Explanation[] = [
     fits: ({ msg }) => /team\/private:1.*authorization failed/.test(msg),
     reason: 'pull-secret pulls without the secret',
   },
-  {
-    fits: ({ rpc, msg }) => rpc === 'RunPodSandbox' && /handler.*absent/.test(msg),
-    reason: 'runtime-class names a handler that there is not',
-  },
-  {
-    fits: ({ rpc, msg }) => rpc === 'GetContainerEvents' && msg.includes('shutting down'),
-    reason: 'the kubelet follows events until the daemon ends',
-  },
 ];

@@ -11,10 +11,6 @@ export const explanations: readonly Explanation[] = [
     reason: 'private-image pulls without the password',
   },
   {
-    fits: ({ rpc, msg }) => rpc === 'CreateContainer' && msg.includes('/no/such/program'),
-    reason: 'crash-loop starts a program that its image lacks',
-  },
-  {
     fits: ({ msg }) => msg.startsWith('the namespaces of a sandbox are gone'),
     reason: 'reboot takes the namespaces away',
   },
