@@ -59,7 +59,17 @@ export const stepNames = [
   'pull-image/commit-layer',
   'pull-image/record',
   'remove-image/forget',
+  'remove-image/untag',
   'remove-image/collect',
+  'tag-image/record',
+  'load-image/receive',
+  'load-image/store',
+  'load-image/record',
+  'export-image/gather-layers',
+  'push-image/upload',
+  'push-image/manifest',
+  'commit-image/pack',
+  'commit-image/record',
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

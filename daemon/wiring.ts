@@ -18,6 +18,7 @@ import type { SnapshotterOptions } from '#images/snapshots/directory-snapshotter
 import { NativeSnapshotter } from '#images/snapshots/native.ts';
 import { findOverlayObstacle, OverlaySnapshotter } from '#images/snapshots/overlay.ts';
 import type { LayerSnapshotter } from '#images/snapshots/snapshotter.ts';
+import { measureTree } from '#images/snapshots/tree-usage.ts';
 import { defaultUnpackLimits } from '#images/unpack/layer-writer.ts';
 import { TarParser } from '#images/unpack/tar-parser.ts';
 import { LayerProcesses } from '#images/worker/layer-processes.ts';
@@ -42,6 +43,7 @@ import { openRecords } from '#runtime/open-records.ts';
 import { ContainerFiles } from '#runtime/operator/container-files.ts';
 import { ManagedPods } from '#runtime/operator/managed-pods.ts';
 import { NodeOperations } from '#runtime/operator/operations.ts';
+import { WritableLayers } from '#runtime/operator/writable-layer.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
 import { currentBootId, recover } from '#runtime/recover.ts';
 import { ImageVolumes } from '#runtime/sandbox/image-volumes.ts';
@@ -445,6 +447,17 @@ export async function buildServices(
         paths,
         parseArchive: (sink) => new TarParser(sink),
       }),
+    }),
+    images: images.operations,
+    layers: new WritableLayers({
+      containers,
+      sandboxRecords,
+      handlers,
+      paths,
+      images,
+      snapshotter,
+      measureFolder: async (path) => (await measureTree(path)).usedBytes,
+      log,
     }),
   };
 

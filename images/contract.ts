@@ -63,6 +63,8 @@ export interface PullCredentials {
 export interface PullRequest {
   readonly reference: string;
   readonly credentials: PullCredentials | undefined;
+  /** `os/architecture` or `os/architecture/variant`, where it is not this machine's. */
+  readonly platform?: string;
 }
 
 export interface FilesystemUsage {

@@ -46,6 +46,7 @@ export class ImageRecords {
   readonly #deleteArtifact: StatementSync;
   readonly #deleteImage: StatementSync;
   readonly #deleteReferences: StatementSync;
+  readonly #deleteReference: StatementSync;
 
   /** Makes the tables if they are missing. */
   constructor(database: DatabaseSync) {
@@ -56,6 +57,7 @@ export class ImageRecords {
     this.#putArtifact = database.prepare('INSERT OR REPLACE INTO image_artifacts VALUES (?, ?)');
     this.#deleteArtifact = database.prepare('DELETE FROM image_artifacts WHERE image_id = ?');
     this.#deleteImage = database.prepare('DELETE FROM image_images WHERE id = ?');
+    this.#deleteReference = database.prepare('DELETE FROM image_references WHERE name = ?');
     this.#deleteReferences = database.prepare('DELETE FROM image_references WHERE image_id = ?');
   }
 
@@ -96,6 +98,11 @@ export class ImageRecords {
       if (artifactType !== undefined) this.#putArtifact.run(id, artifactType);
       for (const name of names) this.#putReference.run(name, id);
     });
+  }
+
+  /** Removes one reference. Idempotent. */
+  removeReference(name: string): void {
+    this.#deleteReference.run(name);
   }
 
   /** Removes an image with all references to it. Idempotent. */

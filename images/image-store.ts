@@ -57,9 +57,18 @@ export class ImageStore {
    * can be none of these.
    */
   find(reference: string): Image | undefined {
-    if (isDigest(reference)) return this.#answers.get(reference as ImageId);
+    return this.lookUp(reference)?.image;
+  }
+
+  /** The same, with the stored name by which it was found; undefined where that was an ID. */
+  lookUp(reference: string): { readonly image: Image; readonly name: string | undefined } | undefined {
+    const byId = (id: ImageId | undefined) => {
+      const image = id === undefined ? undefined : this.#answers.get(id);
+      return image && { image, name: undefined };
+    };
+    if (isDigest(reference)) return byId(reference as ImageId);
     const hex = reference.replace(/^sha256:/, '');
-    if (/^[0-9a-f]{64}$/.test(hex)) return this.#answers.get(`sha256:${hex}` as ImageId);
+    if (/^[0-9a-f]{64}$/.test(hex)) return byId(`sha256:${hex}` as ImageId);
     const isPrefix = /^[0-9a-f]{1,63}$/.test(hex);
     let names: string[] = [];
     try {
@@ -68,10 +77,10 @@ export class ImageStore {
       if (!isPrefix || !isRuntimeError(error, 'InvalidArgument')) throw error;
     }
     const known = names.find((name) => this.#references.has(name));
-    if (known !== undefined) return this.#answers.get(this.#references.get(known)!);
+    if (known !== undefined) return { image: this.#answers.get(this.#references.get(known)!)!, name: known };
     if (!isPrefix) return undefined;
     const matching = [...this.#images.keys()].filter((candidate) => candidate.startsWith(`sha256:${hex}`));
-    return matching.length === 1 ? this.#answers.get(matching[0]!) : undefined;
+    return matching.length === 1 ? byId(matching[0]) : undefined;
   }
 
   /** Adds an image, or more names and blobs of one that is there. A tag that meant another image leaves it. */
@@ -88,6 +97,22 @@ export class ImageStore {
     }
     for (const id of changed) this.#answer(id);
     return this.#answers.get(merged.id)!;
+  }
+
+  /** Throws NotFound. */
+  getRecord(id: ImageId): ImageRecord {
+    const record = this.#images.get(id);
+    if (!record) throw new RuntimeError('NotFound', `image ${id}: not here any more`);
+    return record;
+  }
+
+  /** Takes a name away; the image stays. Idempotent. */
+  removeName(name: string): void {
+    const id = this.#references.get(name);
+    if (id === undefined) return;
+    this.#records.removeReference(name);
+    this.#references.delete(name);
+    this.#answer(id);
   }
 
   /** Removes an image and all its references. Idempotent. */

@@ -31,7 +31,8 @@ export interface LayerPullerOptions {
 /** The layers of one pull. */
 export interface LayerStack {
   readonly pullId: string;
-  readonly source: PullSource;
+  /** Undefined where all blobs are here, in the content store. */
+  readonly source: PullSource | undefined;
   readonly layers: readonly Descriptor[];
   readonly diffIds: readonly Digest[];
   readonly chainIds: readonly ChainId[];

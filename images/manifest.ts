@@ -231,6 +231,18 @@ export function chooseEntries(index: ImageIndex, wanted: Platform, subject: stri
   );
 }
 
+/** Reads `os/architecture` or `os/architecture/variant`. Throws InvalidArgument. */
+export function parsePlatformName(text: string): Platform {
+  const parts = text.split('/');
+  const [os, architecture, variant = ''] = parts;
+  if (parts.length > 3 || !os || !architecture || !/^[\w./-]+$/.test(text))
+    throw new RuntimeError(
+      'InvalidArgument',
+      `platform ${JSON.stringify(text.slice(0, 100))}: it is to be os/architecture or os/architecture/variant, such as linux/arm64`,
+    );
+  return normalizePlatform({ os, architecture, variant });
+}
+
 /** `linux/arm/v7`. */
 export function formatPlatform(platform: Platform): string {
   return [platform.os, platform.architecture, platform.variant].filter((part) => part !== '').join('/');

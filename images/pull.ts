@@ -10,7 +10,7 @@ import type { Lease, Leases } from './gc.ts';
 import type { ImageStore } from './image-store.ts';
 import type { LayerPuller } from './layer-puller.ts';
 import { Limiter } from './limiter.ts';
-import type { Platform } from './manifest.ts';
+import { formatPlatform, type Platform } from './manifest.ts';
 import { formatReference, type ImageReference, nameOf } from './reference.ts';
 import { openClient, openSource, type RegistryAccess } from './registry/open.ts';
 import { resolveImage } from './resolve-image.ts';
@@ -27,6 +27,13 @@ export interface PullProgress {
     readonly sizeBytes: number;
     readonly receivedBytes: number;
   }[];
+}
+
+export interface PullOptions {
+  /** Default: the puller's. */
+  readonly platform?: Platform;
+  /** Told whenever more has come. */
+  readonly onProgress?: (progress: PullProgress) => void;
 }
 
 export interface PullerOptions {
@@ -66,6 +73,8 @@ export class ImagePuller {
   readonly #flights = new SingleFlight<Image>();
   readonly #active = new Map<string, ActivePull>();
   readonly #graces = new Map<NodeJS.Timeout, Lease>();
+  /** Who wants to know of the progress of which flight. */
+  readonly #listeners = new Map<(progress: PullProgress) => void, string>();
   #lastId = 0;
   #receivedBytes = 0;
 
@@ -91,15 +100,27 @@ export class ImagePuller {
     reference: ImageReference,
     credentials: PullCredentials | undefined,
     signal: AbortSignal,
+    options: PullOptions = {},
   ): Promise<Image> {
     const name = formatReference(reference);
-    const key = JSON.stringify([name, credentials ?? null]);
+    const platform = options.platform ?? this.#options.platform;
+    const key = JSON.stringify([name, credentials ?? null, formatPlatform(platform)]);
+    const { onProgress } = options;
+    if (onProgress) this.#listeners.set(onProgress, key);
     try {
-      return await this.#flights.run(key, signal, (flight) => this.#pull(reference, credentials, flight));
+      return await this.#flights.run(key, signal, (flight) =>
+        this.#pull(reference, credentials, { key, platform }, flight),
+      );
     } catch (error) {
       if (signal.aborted) throw abortError(signal, `pulling ${name}`);
       throw asPullError(error, name);
+    } finally {
+      if (onProgress) this.#listeners.delete(onProgress);
     }
+  }
+
+  #tell(key: string, pull: ActivePull): void {
+    for (const [listener, of] of this.#listeners) if (of === key) listener(pull);
   }
 
   /** Lets go of what is kept for a next try. */
@@ -114,9 +135,10 @@ export class ImagePuller {
   async #pull(
     reference: ImageReference,
     credentials: PullCredentials | undefined,
+    { key, platform }: { readonly key: string; readonly platform: Platform },
     signal: AbortSignal,
   ): Promise<Image> {
-    const { content, leases, platform, access, policy, log, nowMs } = this.#options;
+    const { content, leases, access, policy, log, nowMs } = this.#options;
     this.#lastId += 1;
     const pullId = String(this.#lastId);
     const name = formatReference(reference);
@@ -144,6 +166,7 @@ export class ImagePuller {
         sizeBytes,
         receivedBytes: 0,
       }));
+      this.#tell(key, active);
       await this.#options.layers.ensureAll(
         {
           pullId,
@@ -158,6 +181,7 @@ export class ImagePuller {
             // A fetch that begins anew counts from nothing again.
             this.#receivedBytes += Math.max(0, receivedBytes - layer.receivedBytes);
             layer.receivedBytes = receivedBytes;
+            this.#tell(key, active);
           },
         },
         signal,

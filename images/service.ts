@@ -13,8 +13,10 @@ import { collectGarbage, Leases } from './gc.ts';
 import { ImageRecords } from './image-records.ts';
 import { ImageStore } from './image-store.ts';
 import { LayerPuller } from './layer-puller.ts';
-import { hostPlatform, type Platform } from './manifest.ts';
-import { ImagePuller, type PullProgress } from './pull.ts';
+import { hostPlatform, type Platform, parsePlatformName } from './manifest.ts';
+import { LocalImageOperations } from './operator/operations.ts';
+import { Staging } from './operator/staging.ts';
+import { ImagePuller, type PullOptions, type PullProgress } from './pull.ts';
 import type { ImageReference } from './reference.ts';
 import type { RegistryAccess } from './registry/open.ts';
 import { RegistriesConfFile } from './registry/registries-conf.ts';
@@ -69,6 +71,8 @@ export class LocalImageService implements ImageService {
   readonly #leases = new Leases();
   readonly #puller: ImagePuller;
   readonly #names: ShortNames;
+  /** What an operator's tool does with images beyond the CRI. */
+  readonly operations: LocalImageOperations;
   readonly #nowMs: () => number;
   #flushing: Promise<void> | undefined;
   #needsFlush = false;
@@ -87,23 +91,46 @@ export class LocalImageService implements ImageService {
     });
     const { snapshotter, processes, limits, access, log } = options;
     const keepLayerBlobs = options.keepLayerBlobs ?? false;
+    const layers = new LayerPuller({
+      content: this.#content,
+      snapshotter,
+      processes,
+      limits,
+      keepLayerBlobs,
+      resumableBytes: options.resumableBytes ?? 16 << 20,
+      leases: this.#leases,
+      onStray: () => this.#collect(),
+    });
+    const platform = options.platform ?? hostPlatform(process.arch);
+    this.operations = new LocalImageOperations(
+      {
+        store: this.#store,
+        content: this.#content,
+        leases: this.#leases,
+        layers,
+        snapshotter,
+        processes,
+        staging: new Staging(join(options.root, 'staging')),
+        access,
+        limits,
+        platform,
+        complete: (text) => this.#names.candidates(text),
+        pull: (request, onProgress, signal) => this.pull(request, signal, onProgress),
+        collect: () => this.#collect(),
+        flush: () => this.#flush(),
+        nowMs: this.#nowMs,
+        log,
+      },
+      options.root,
+    );
     this.#puller = new ImagePuller({
       store: this.#store,
       content: this.#content,
       leases: this.#leases,
-      layers: new LayerPuller({
-        content: this.#content,
-        snapshotter,
-        processes,
-        limits,
-        keepLayerBlobs,
-        resumableBytes: options.resumableBytes ?? 16 << 20,
-        leases: this.#leases,
-        onStray: () => this.#collect(),
-      }),
+      layers,
       access,
       policy: options.policy,
-      platform: options.platform ?? hostPlatform(process.arch),
+      platform,
       layersAtOnce: options.layersAtOnce ?? 3,
       keepLayerBlobs,
       retryGraceMs: options.retryGraceMs ?? 600_000,
@@ -135,6 +162,7 @@ export class LocalImageService implements ImageService {
       );
       this.#store.remove(id);
     }
+    this.operations.recover();
     this.#content.dropIngests(this.#nowMs() - oldestIngestMs);
     this.#collect();
     this.#flush();
@@ -153,12 +181,20 @@ export class LocalImageService implements ImageService {
     return this.#store.find(reference);
   }
 
-  async pull(request: PullRequest, signal: AbortSignal): Promise<Image> {
+  async pull(
+    request: PullRequest,
+    signal: AbortSignal,
+    onProgress?: (progress: PullProgress) => void,
+  ): Promise<Image> {
+    const options = {
+      ...(onProgress && { onProgress }),
+      ...(request.platform !== undefined && { platform: parsePlatformName(request.platform) }),
+    };
     const references = this.#names.toPull(request.reference);
     const failures: RuntimeError[] = [];
     for (const reference of references) {
       try {
-        return await this.#pullOne(reference, request, signal);
+        return await this.#pullOne(reference, request, options, signal);
       } catch (error) {
         if (signal.aborted || !isRuntimeError(error)) throw error;
         failures.push(error);
@@ -172,10 +208,15 @@ export class LocalImageService implements ImageService {
     );
   }
 
-  async #pullOne(reference: ImageReference, request: PullRequest, signal: AbortSignal): Promise<Image> {
+  async #pullOne(
+    reference: ImageReference,
+    request: PullRequest,
+    options: PullOptions,
+    signal: AbortSignal,
+  ): Promise<Image> {
     const end = this.#options.pulls?.begin(reference.domain);
     try {
-      const image = await this.#puller.pull(reference, request.credentials, signal);
+      const image = await this.#puller.pull(reference, request.credentials, signal, options);
       end?.('ok');
       return image;
     } catch (error) {

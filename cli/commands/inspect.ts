@@ -4,18 +4,24 @@ import { jsonFlag } from '../flags.ts';
 
 export const command: CommandBody = {
   description: [
-    'Prints all that the daemon knows of containers or pods, as JSON: their state, what was asked for, and the OCI specification that came of it.',
+    'Prints all that the daemon knows of containers, pods or images, as JSON: their state, what was asked for, and the OCI specification that came of it; of an image its config, manifest and layers, and who uses it.',
   ],
   arguments: [
-    { name: 'NAME', required: true, repeatable: true, help: 'containers or pods', complete: 'container' },
+    {
+      name: 'NAME',
+      required: true,
+      repeatable: true,
+      help: 'containers, pods or images',
+      complete: 'container',
+    },
   ],
   flags: [
     {
       long: 'type',
       kind: 'string',
       valueName: 'TYPE',
-      help: 'what the names are; containers first otherwise',
-      choices: ['container', 'pod', 'any'],
+      help: 'what the names are; otherwise containers first, then pods, then images',
+      choices: ['container', 'pod', 'image', 'any'],
       default: 'any',
     },
     jsonFlag,
@@ -41,17 +47,31 @@ export const command: CommandBody = {
       );
       return { type: 'pod', ...readable(status), info: parsed(info) };
     };
+    const image = async (given: string) => {
+      const { config, manifest, ...details } = await connection.admin(
+        'DescribeImage',
+        { image: given },
+        { signal },
+      );
+      const read = (text: string): unknown => (text === '' ? null : JSON.parse(text));
+      return { type: 'image', ...details, config: read(config), manifest: read(manifest) };
+    };
     const found: unknown[] = [];
     for (const given of args) {
       if (type === 'container') found.push(await container(given));
       else if (type === 'pod') found.push(await pod(given));
+      else if (type === 'image') found.push(await image(given));
       else
         found.push(
           await container(given).catch((error) => {
             if (!(error instanceof CommandError)) throw error;
-            return pod(given).catch(() => {
-              throw error;
-            });
+            return pod(given)
+              .catch(() => image(given))
+              .catch(() => {
+                throw new CommandError(`there is no container, pod or image ${JSON.stringify(given)}`, {
+                  hint: '`berth ps -a`, `berth pods` and `berth images` list them.',
+                });
+              });
           }),
         );
     }

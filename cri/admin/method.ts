@@ -56,6 +56,11 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
   'ListProcesses',
   'StatPath',
   'CopyFromContainer',
+  'VerifyLogin',
+  'DescribeImage',
+  'SaveImages',
+  'DiffContainer',
+  'DiskUsage',
 ] satisfies AdminRpcName[]);
 
 /** What the adapter has to know of an RPC of the admin service. */

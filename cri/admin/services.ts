@@ -1,7 +1,9 @@
 /** What the admin service's RPCs are made of. Everything arrives by constructor from `daemon/wiring.ts`. */
 
+import type { ImageOperations } from '#images/operator/contract.ts';
 import type { ContainerManager } from '#runtime/contract.ts';
 import type { ContainerOperations } from '#runtime/operator/contract.ts';
+import type { ContainerLayers } from '#runtime/operator/layer-contract.ts';
 import type { RuntimeFacts, StreamingUrls } from '../services.ts';
 
 /** What Info tells beyond the facts that the CRI's Status has. */
@@ -20,4 +22,6 @@ export interface AdminServices {
   readonly containers: Pick<ContainerManager, 'get'>;
   readonly streaming: StreamingUrls;
   readonly operations: ContainerOperations;
+  readonly images: ImageOperations;
+  readonly layers: ContainerLayers;
 }

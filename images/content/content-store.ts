@@ -70,6 +70,18 @@ export class ContentStore {
     return this.#sizes.has(digest);
   }
 
+  /** Bytes of a blob; undefined if it is not here. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#sizes.get(digest);
+  }
+
+  /** Makes the file at `path`, whose digest was verified, the blob; the file is gone then. Idempotent. */
+  take(digest: Digest, path: string): void {
+    if (this.#sizes.has(digest)) rmSync(path, { force: true });
+    else renameSync(path, this.pathOf(digest));
+    this.adopt(digest);
+  }
+
   list(): Digest[] {
     return [...this.#sizes.keys()];
   }

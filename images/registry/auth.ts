@@ -48,6 +48,7 @@ export class Authorizer {
   readonly #secretFor: (host: RegistryHost) => Secret | undefined;
   readonly #now: () => number;
   readonly #grants: Map<string, Grant>;
+  readonly #scopes: readonly string[] | undefined;
   readonly #asking = new Map<string, Promise<boolean>>();
 
   constructor(options: {
@@ -57,11 +58,14 @@ export class Authorizer {
     /** Milliseconds since the epoch. */
     now: () => number;
     grants: Grants | undefined;
+    /** What a token must be good for; pulls from the repository unless given. */
+    scopes?: readonly string[];
   }) {
     this.#transport = options.transport;
     this.#repository = options.repository;
     this.#secretFor = options.secretFor;
     this.#now = options.now;
+    this.#scopes = options.scopes;
     this.#grants = new Map(Object.entries(options.grants ?? {}));
   }
 
@@ -163,7 +167,8 @@ export class Authorizer {
         `${host.name}: refusing to send credentials to ${realm.origin} without TLS`,
       );
     const scopes = new Set((parameters.scope ?? '').split(' ').filter((scope) => scope !== ''));
-    scopes.add(`repository:${host.repository ?? this.#repository}:pull`);
+    for (const scope of this.#scopes ?? [`repository:${host.repository ?? this.#repository}:pull`])
+      scopes.add(scope);
     const question = new URLSearchParams();
     if (parameters.service) question.set('service', parameters.service);
     const endpoint = realm.origin === host.origin ? host : undefined;
@@ -239,7 +244,7 @@ function postForm(
   const form = new URLSearchParams(question);
   form.set('client_id', 'berth');
   form.set('access_type', 'offline');
-  form.set('scope', [...scopes].join(' '));
+  if (scopes.size > 0) form.set('scope', [...scopes].join(' '));
   if (secret.type === 'password') {
     form.set('grant_type', 'password');
     form.set('username', secret.username);

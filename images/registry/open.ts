@@ -11,6 +11,7 @@ import { askHelper, type HelperAccess } from './credential-helper.ts';
 import { findSecret, type Secret, secretOf } from './credentials.ts';
 import { hostKey, type RegistryHost } from './hosts.ts';
 import { pullHosts } from './pull-hosts.ts';
+import { PushClient } from './push-client.ts';
 import { RegistriesConfFile } from './registries-conf.ts';
 import type { TransferLimits } from './transport.ts';
 
@@ -41,6 +42,12 @@ export interface PullSource {
   readonly secrets: Readonly<Record<string, Secret>>;
   readonly access: HostAccess;
   readonly grants: Grants | undefined;
+}
+
+/** The same for a push. Holds secrets. */
+export interface PushSource extends PullSource {
+  /** Other repositories of the registry that blobs are mounted from. */
+  readonly mountFrom: readonly string[];
 }
 
 function hostsOf(source: Omit<PullSource, 'secrets' | 'grants'>): RegistryHost[] {
@@ -91,6 +98,23 @@ export function openClient(source: PullSource): RegistryClient {
     domain,
     repository,
     hosts: hostsOf(source),
+    secretFor: (host) => source.secrets[hostKey(host)],
+    limits: access.transfer,
+    proxy: access.proxy,
+    userAgent: access.userAgent,
+    now: Date.now,
+    grants: source.grants,
+  });
+}
+
+/** Opens a client that pushes, to the hosts that may be pushed to. Throws Unknown as openClient. */
+export function openPushClient(source: PushSource): PushClient {
+  const { domain, repository, access, mountFrom } = source;
+  return new PushClient({
+    domain,
+    repository,
+    mountFrom,
+    hosts: hostsOf(source).filter(({ capabilities }) => capabilities.has('push')),
     secretFor: (host) => source.secrets[hostKey(host)],
     limits: access.transfer,
     proxy: access.proxy,

@@ -5,6 +5,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import {
+  type ClientRequest,
   Agent as HttpAgent,
   request as httpRequest,
   type IncomingHttpHeaders,
@@ -50,10 +51,18 @@ const caBundles = [
 ];
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[]>>;
-  readonly body?: string;
+  readonly body?: string | Buffer | BodyStream;
+}
+
+/** A body of known length that is read as fast as the host takes it, anew for every request. */
+export interface BodyStream {
+  readonly sizeBytes: number;
+  read(): Iterable<Buffer>;
+  /** Told of the bytes handed to the connection so far. */
+  readonly onSent: (bytes: number) => void;
 }
 
 export interface HttpResponse {
@@ -191,8 +200,8 @@ export class Transport {
       );
       const location = response.headers.location;
       const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
-      // A form holds secrets: where it is sent on to is not followed.
-      if (!isRedirect || request.method === 'POST') return response;
+      // A form holds secrets, and a body is read once: where these are sent on to is not followed.
+      if (!isRedirect || !['GET', 'HEAD'].includes(request.method)) return response;
       response.discard();
       if (!URL.canParse(location, url.href))
         throw new RegistryFailure('mismatch', `${url.host}: its redirect is to what is no URL`);
@@ -224,7 +233,7 @@ export class Transport {
       const outgoing = send(url, {
         method: request.method,
         agent: this.#agent(url, endpoint),
-        headers: { 'User-Agent': userAgent, ...request.headers },
+        headers: { 'User-Agent': userAgent, ...lengthOf(request), ...request.headers },
       });
       // Once an answer is being read, Node tells its reader of any end as "aborted": why is kept here.
       let reason: RegistryFailure | undefined;
@@ -269,11 +278,59 @@ export class Transport {
         hadAnswer = true;
         clearTimeout(dial);
         watch.count(limits.minimumBytes);
+        // An answer before all was sent is a refusal: nobody takes the rest.
+        if (!outgoing.writableFinished) incoming.once('close', () => outgoing.destroy());
         resolve(makeResponse(incoming, watch, failed, url.host));
       });
-      outgoing.end(request.body);
+      const { body } = request;
+      if (body === undefined || typeof body === 'string' || Buffer.isBuffer(body)) outgoing.end(body);
+      else sendBody(outgoing, body, watch, give);
     });
   }
+}
+
+function lengthOf({ method, body }: HttpRequest): Record<string, string> {
+  if (method === 'GET' || method === 'HEAD' || typeof body === 'string') return {};
+  return {
+    'Content-Length': String(body === undefined ? 0 : 'sizeBytes' in body ? body.sizeBytes : body.length),
+  };
+}
+
+/** Sends a body with the connection's own speed. */
+function sendBody(
+  outgoing: ClientRequest,
+  body: BodyStream,
+  watch: RateWatch,
+  give: (failure: RegistryFailure) => void,
+): void {
+  const pieces = body.read()[Symbol.iterator]();
+  let sentBytes = 0;
+  const pump = (): void => {
+    try {
+      while (!outgoing.destroyed) {
+        const next = pieces.next();
+        if (next.done === true) {
+          outgoing.end();
+          return;
+        }
+        sentBytes += next.value.length;
+        watch.count(next.value.length);
+        body.onSent(sentBytes);
+        if (!outgoing.write(next.value)) {
+          outgoing.once('drain', pump);
+          return;
+        }
+      }
+    } catch (error) {
+      give(
+        new RegistryFailure('mismatch', `reading what is to be sent failed: ${messageOf(error)}`, {
+          cause: error,
+        }),
+      );
+    }
+  };
+  outgoing.once('close', () => pieces.return?.());
+  pump();
 }
 
 function withoutSecrets(headers: HttpRequest['headers']): Record<string, string | string[]> {

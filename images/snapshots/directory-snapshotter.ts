@@ -78,6 +78,10 @@ export class DirectorySnapshotter implements LayerSnapshotter {
     });
   }
 
+  get treeForm(): 'overlay' | 'whole' {
+    return this.#form.driver === 'overlay' ? 'overlay' : 'whole';
+  }
+
   #directory(number: number): string {
     return join(this.#options.root, 'snapshots', String(number));
   }

@@ -41,6 +41,8 @@ export interface SnapshotUsage {
 }
 
 export interface LayerSnapshotter extends Snapshotter {
+  /** What its directories hold: changes in the form of overlayfs, or whole trees. */
+  readonly treeForm: 'overlay' | 'whole';
   hasLayer(chainId: ChainId): boolean;
   listLayers(): Layer[];
   /** Directories of the layer and those below it, topmost first. Throws NotFound. */

@@ -38,16 +38,16 @@ export interface FetchedLayer {
 
 /**
  * Fetches and unpacks. A host that sends wrong bytes is left out of a second try. Throws Unknown (registry failures, a
- * refused layer, a wrong digest), ResourceExhausted, Canceled; `directory` is gone then. `onBytes` gets the count of compressed bytes so far.
+ * refused layer, a wrong digest), ResourceExhausted, Canceled; `directory` is gone then. Without a client the blob must be here. `onBytes` gets the count of compressed bytes so far.
  */
 export async function fetchLayer(
-  client: RegistryClient,
+  client: RegistryClient | undefined,
   request: LayerRequest,
   onBytes: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<FetchedLayer> {
   const { fileName } = request;
-  if (fileName !== undefined) return fetchFile(client, { ...request, fileName }, onBytes, signal);
+  if (fileName !== undefined && client) return fetchFile(client, { ...request, fileName }, onBytes, signal);
   const excluded = new Set<string>();
   let mismatch: RuntimeError | undefined;
   try {
@@ -73,7 +73,7 @@ type Attempt =
   | { readonly type: 'mismatch'; readonly error: RuntimeError; readonly contributors: readonly string[] };
 
 async function runAttempt(
-  client: RegistryClient,
+  client: RegistryClient | undefined,
   request: LayerRequest,
   excluded: ReadonlySet<string>,
   onBytes: (bytes: number) => void,
@@ -163,13 +163,14 @@ async function feedLocal(pipeline: LayerPipeline, blobPath: string, signal: Abor
 
 /** Feeds what an earlier try left, then the rest from the registry. Returns the origins that contributed. */
 async function feedRemote(
-  client: RegistryClient,
+  client: RegistryClient | undefined,
   pipeline: LayerPipeline,
   ingest: Ingest | undefined,
   what: { blob: Descriptor; excluded: ReadonlySet<string>; onBytes: (bytes: number) => void },
   signal: AbortSignal,
 ): Promise<string[]> {
   const { blob, excluded, onBytes } = what;
+  if (!client) throw new RuntimeError('DataLoss', `layer ${blob.digest}: its blob is not here any more`);
   if (ingest && ingest.offset > blob.sizeBytes) ingest.restart();
   let received = ingest?.offset ?? 0;
   for (const chunk of ingest?.read() ?? []) await pipeline.write(chunk);

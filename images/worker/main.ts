@@ -6,10 +6,11 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { setNiceness, syncFileSystem } from '#host/file-metadata.ts';
 import { dieWithParent } from '#host/parent-death.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import { openClient } from '../registry/open.ts';
+import { openClient, openPushClient } from '../registry/open.ts';
 import { mergeTree } from '../snapshots/merge-tree.ts';
 import { fetchLayer } from '../unpack/fetch-layer.ts';
 import { inheritMetadata } from '../unpack/inherit.ts';
+import { compressBlob, fetchBlobFile, hashBlob, packBlob, writeChanges } from './blob-tasks.ts';
 import { LineReader, type Reply, type Request, type Task, toPlain } from './protocol.ts';
 
 /** Containers and the daemon itself come first. */
@@ -25,8 +26,9 @@ function send(reply: Reply): void {
 
 async function withClient<T>(
   task: Task & { type: 'layer' },
-  work: (client: RegistryClient) => Promise<T>,
+  work: (client: RegistryClient | undefined) => Promise<T>,
 ): Promise<T> {
+  if (!task.source) return work(undefined);
   const shared = clients.get(task.pullId) ?? { client: openClient(task.source), users: 0 };
   clients.set(task.pullId, shared);
   shared.users += 1;
@@ -71,6 +73,32 @@ async function perform(id: number, task: Task, signal: AbortSignal): Promise<unk
       return undefined;
     case 'merge':
       return mergeTree(task.parent, task.layer, task.target);
+    case 'pack':
+      return packBlob(task.tree, task.targetPath, signal);
+    case 'compress':
+      return compressBlob(task.path, task.targetPath, signal);
+    case 'hash':
+      return hashBlob(task.path, task.algorithm, signal);
+    case 'changes':
+      return writeChanges(task.tree, task.targetPath, signal);
+    case 'fetch': {
+      const client = openClient(task.source);
+      try {
+        await fetchBlobFile(client, task.blob, task.targetPath, reporter(id), signal);
+      } finally {
+        client.close();
+      }
+      return undefined;
+    }
+    case 'upload': {
+      const client = openPushClient(task.source);
+      try {
+        await client.upload(task, reporter(id), signal);
+      } finally {
+        client.close();
+      }
+      return undefined;
+    }
     case 'remove':
       for (const directory of task.directories) rmSync(directory, { recursive: true, force: true });
       return undefined;

@@ -3,13 +3,19 @@
  * output. The process does what would block the daemon's event loop, and ends when its input does.
  */
 import { type ErrorKind, errorKinds, messageOf, RuntimeError } from '#base/errors.ts';
-import type { PullSource } from '../registry/open.ts';
+import type { Digest } from '../contract.ts';
+import type { Descriptor } from '../manifest.ts';
+import type { WrittenBlob } from '../pack/blob-writer.ts';
+import type { ChangedTree } from '../pack/tree-changes.ts';
+import type { PullSource, PushSource } from '../registry/open.ts';
 import type { FetchedLayer, LayerRequest } from '../unpack/fetch-layer.ts';
+import type { HashedBlob } from './blob-tasks.ts';
 
 export type Task =
   | {
       readonly type: 'layer';
-      readonly source: PullSource;
+      /** Undefined where the blob is here. */
+      readonly source: PullSource | undefined;
       /** Layers of one pull share connections. */
       readonly pullId: string;
       readonly layer: LayerRequest;
@@ -28,6 +34,29 @@ export type Task =
       readonly layer: string;
       readonly target: string;
     }
+  /** A compressed layer of what a directory changes, in a new file. */
+  | { readonly type: 'pack'; readonly tree: ChangedTree; readonly targetPath: string }
+  /** A plain file compressed into a new one. */
+  | { readonly type: 'compress'; readonly path: string; readonly targetPath: string }
+  /** The digest of a file. */
+  | { readonly type: 'hash'; readonly path: string; readonly algorithm: 'sha256' | 'sha512' }
+  /** What a directory changes, written to a new file (blob-tasks.ts says how). */
+  | { readonly type: 'changes'; readonly tree: ChangedTree; readonly targetPath: string }
+  /** A blob from its registry into a new file, verified. */
+  | {
+      readonly type: 'fetch';
+      readonly source: PullSource;
+      readonly blob: Descriptor;
+      readonly targetPath: string;
+    }
+  /** A blob to a registry. */
+  | {
+      readonly type: 'upload';
+      readonly source: PushSource;
+      readonly digest: Digest;
+      readonly sizeBytes: number;
+      readonly path: string;
+    }
   /** Directories to remove with everything in them. */
   | { readonly type: 'remove'; readonly directories: readonly string[] }
   /** Writes everything on the file system of this directory to the disk. */
@@ -43,6 +72,12 @@ export interface TaskResults {
   layer: FetchedLayer;
   inherit: undefined;
   merge: TreeSize;
+  pack: WrittenBlob;
+  compress: WrittenBlob;
+  hash: HashedBlob;
+  changes: number;
+  fetch: undefined;
+  upload: undefined;
   remove: undefined;
   sync: undefined;
 }

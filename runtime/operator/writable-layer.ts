@@ -58,7 +58,8 @@ export class WritableLayers implements ContainerLayers {
   async #whilePaused<T>(record: ContainerRecord, work: (source: LayerSource) => Promise<T>): Promise<T> {
     const { containers, handlers, paths, log } = this.#options;
     return containers.hold([record.id], async ([held]) => {
-      const { id, handler, process } = held!;
+      const { id, handler, process, state } = held!;
+      if (state !== 'running') return work(this.#sourceOf(held!));
       const bundle = paths.bundle(id);
       const container = { id, handler: handlers.get(handler), bundle, process };
       await freeze(container, [], log);

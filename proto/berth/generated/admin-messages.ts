@@ -210,6 +210,353 @@ export interface CopyToContainerRequestInit {
 export type CopyToContainerResponse = Record<never, never>;
 export type CopyToContainerResponseInit = Record<never, never>;
 
+export interface TransferProgress {
+  layers: readonly TransferLayer[];
+  result: TransferResult | undefined;
+}
+export interface TransferProgressInit {
+  layers?: readonly TransferLayerInit[] | undefined;
+  result?: TransferResultInit | undefined;
+}
+
+export interface TransferLayer {
+  digest: string;
+  size_bytes: bigint;
+  done_bytes: bigint;
+  state: string;
+}
+export interface TransferLayerInit {
+  digest?: string | undefined;
+  size_bytes?: bigint | undefined;
+  done_bytes?: bigint | undefined;
+  state?: string | undefined;
+}
+
+export interface TransferResult {
+  reference: string;
+  image_id: string;
+  digest: string;
+  size_bytes: bigint;
+  layers_remade: number;
+}
+export interface TransferResultInit {
+  reference?: string | undefined;
+  image_id?: string | undefined;
+  digest?: string | undefined;
+  size_bytes?: bigint | undefined;
+  layers_remade?: number | undefined;
+}
+
+export interface RegistryCredentials {
+  username: string;
+  password: string;
+}
+export interface RegistryCredentialsInit {
+  username?: string | undefined;
+  password?: string | undefined;
+}
+
+export interface PullImageRequest {
+  reference: string;
+  platform: string;
+  credentials: RegistryCredentials | undefined;
+}
+export interface PullImageRequestInit {
+  reference?: string | undefined;
+  platform?: string | undefined;
+  credentials?: RegistryCredentialsInit | undefined;
+}
+
+export interface PushImageRequest {
+  image: string;
+  target: string;
+  credentials: RegistryCredentials | undefined;
+}
+export interface PushImageRequestInit {
+  image?: string | undefined;
+  target?: string | undefined;
+  credentials?: RegistryCredentialsInit | undefined;
+}
+
+export interface VerifyLoginRequest {
+  registry: string;
+  credentials: RegistryCredentials | undefined;
+}
+export interface VerifyLoginRequestInit {
+  registry?: string | undefined;
+  credentials?: RegistryCredentialsInit | undefined;
+}
+
+export type VerifyLoginResponse = Record<never, never>;
+export type VerifyLoginResponseInit = Record<never, never>;
+
+export interface TagImageRequest {
+  image: string;
+  target: string;
+}
+export interface TagImageRequestInit {
+  image?: string | undefined;
+  target?: string | undefined;
+}
+
+export interface TagImageResponse {
+  reference: string;
+  image_id: string;
+}
+export interface TagImageResponseInit {
+  reference?: string | undefined;
+  image_id?: string | undefined;
+}
+
+export interface DropImageRequest {
+  image: string;
+  force: boolean;
+}
+export interface DropImageRequestInit {
+  image?: string | undefined;
+  force?: boolean | undefined;
+}
+
+export interface DropImageResponse {
+  untagged: readonly string[];
+  deleted: readonly string[];
+}
+export interface DropImageResponseInit {
+  untagged?: readonly string[] | undefined;
+  deleted?: readonly string[] | undefined;
+}
+
+export interface DescribeImageRequest {
+  image: string;
+}
+export interface DescribeImageRequestInit {
+  image?: string | undefined;
+}
+
+export interface DescribeImageResponse {
+  id: string;
+  repo_tags: readonly string[];
+  repo_digests: readonly string[];
+  size_bytes: bigint;
+  pinned: boolean;
+  config: string;
+  manifest: string;
+  manifest_digest: string;
+  layers: readonly ImageLayer[];
+  containers: readonly string[];
+  artifact_type: string;
+}
+export interface DescribeImageResponseInit {
+  id?: string | undefined;
+  repo_tags?: readonly string[] | undefined;
+  repo_digests?: readonly string[] | undefined;
+  size_bytes?: bigint | undefined;
+  pinned?: boolean | undefined;
+  config?: string | undefined;
+  manifest?: string | undefined;
+  manifest_digest?: string | undefined;
+  layers?: readonly ImageLayerInit[] | undefined;
+  containers?: readonly string[] | undefined;
+  artifact_type?: string | undefined;
+}
+
+export interface ImageLayer {
+  diff_id: string;
+  chain_id: string;
+  blob_digest: string;
+  blob_bytes: bigint;
+  disk_bytes: bigint;
+  blob_kept: boolean;
+}
+export interface ImageLayerInit {
+  diff_id?: string | undefined;
+  chain_id?: string | undefined;
+  blob_digest?: string | undefined;
+  blob_bytes?: bigint | undefined;
+  disk_bytes?: bigint | undefined;
+  blob_kept?: boolean | undefined;
+}
+
+export interface LoadImagesRequest {
+  data: Buffer;
+  tag: string;
+}
+export interface LoadImagesRequestInit {
+  data?: Uint8Array | undefined;
+  tag?: string | undefined;
+}
+
+export interface LoadImagesResponse {
+  images: readonly LoadedImage[];
+}
+export interface LoadImagesResponseInit {
+  images?: readonly LoadedImageInit[] | undefined;
+}
+
+export interface LoadedImage {
+  id: string;
+  names: readonly string[];
+}
+export interface LoadedImageInit {
+  id?: string | undefined;
+  names?: readonly string[] | undefined;
+}
+
+export interface SaveImagesRequest {
+  images: readonly string[];
+  format: string;
+}
+export interface SaveImagesRequestInit {
+  images?: readonly string[] | undefined;
+  format?: string | undefined;
+}
+
+export interface SaveImagesResponse {
+  data: Buffer;
+  layers_remade: number;
+}
+export interface SaveImagesResponseInit {
+  data?: Uint8Array | undefined;
+  layers_remade?: number | undefined;
+}
+
+export interface CommitContainerRequest {
+  container_id: string;
+  reference: string;
+  author: string;
+  message: string;
+  changes: readonly string[];
+  pause: boolean;
+}
+export interface CommitContainerRequestInit {
+  container_id?: string | undefined;
+  reference?: string | undefined;
+  author?: string | undefined;
+  message?: string | undefined;
+  changes?: readonly string[] | undefined;
+  pause?: boolean | undefined;
+}
+
+export interface CommitContainerResponse {
+  image_id: string;
+}
+export interface CommitContainerResponseInit {
+  image_id?: string | undefined;
+}
+
+export interface DiffContainerRequest {
+  container_id: string;
+}
+export interface DiffContainerRequestInit {
+  container_id?: string | undefined;
+}
+
+export interface DiffContainerResponse {
+  changes: readonly FileChange[];
+}
+export interface DiffContainerResponseInit {
+  changes?: readonly FileChangeInit[] | undefined;
+}
+
+export interface FileChange {
+  kind: string;
+  path: Buffer;
+}
+export interface FileChangeInit {
+  kind?: string | undefined;
+  path?: Uint8Array | undefined;
+}
+
+export type DiskUsageRequest = Record<never, never>;
+export type DiskUsageRequestInit = Record<never, never>;
+
+export interface DiskUsageResponse {
+  images: readonly ImageUsage[];
+  containers: readonly ContainerUsage[];
+  volumes: readonly VolumeUsage[];
+  layer_bytes: bigint;
+  blob_bytes: bigint;
+  unneeded_bytes: bigint;
+}
+export interface DiskUsageResponseInit {
+  images?: readonly ImageUsageInit[] | undefined;
+  containers?: readonly ContainerUsageInit[] | undefined;
+  volumes?: readonly VolumeUsageInit[] | undefined;
+  layer_bytes?: bigint | undefined;
+  blob_bytes?: bigint | undefined;
+  unneeded_bytes?: bigint | undefined;
+}
+
+export interface ImageUsage {
+  id: string;
+  names: readonly string[];
+  shared_bytes: bigint;
+  unique_bytes: bigint;
+  created_at: bigint;
+  containers: readonly string[];
+  pinned: boolean;
+  reasons: readonly string[];
+}
+export interface ImageUsageInit {
+  id?: string | undefined;
+  names?: readonly string[] | undefined;
+  shared_bytes?: bigint | undefined;
+  unique_bytes?: bigint | undefined;
+  created_at?: bigint | undefined;
+  containers?: readonly string[] | undefined;
+  pinned?: boolean | undefined;
+  reasons?: readonly string[] | undefined;
+}
+
+export interface ContainerUsage {
+  id: string;
+  writable_bytes: bigint;
+}
+export interface ContainerUsageInit {
+  id?: string | undefined;
+  writable_bytes?: bigint | undefined;
+}
+
+export interface VolumeUsage {
+  container_id: string;
+  path: string;
+  used_bytes: bigint;
+}
+export interface VolumeUsageInit {
+  container_id?: string | undefined;
+  path?: string | undefined;
+  used_bytes?: bigint | undefined;
+}
+
+export interface PruneImagesRequest {
+  dry_run: boolean;
+  all: boolean;
+  until: bigint;
+}
+export interface PruneImagesRequestInit {
+  dry_run?: boolean | undefined;
+  all?: boolean | undefined;
+  until?: bigint | undefined;
+}
+
+export interface PruneImagesResponse {
+  images: readonly PrunedImage[];
+  freed_bytes: bigint;
+}
+export interface PruneImagesResponseInit {
+  images?: readonly PrunedImageInit[] | undefined;
+  freed_bytes?: bigint | undefined;
+}
+
+export interface PrunedImage {
+  id: string;
+  names: readonly string[];
+}
+export interface PrunedImageInit {
+  id?: string | undefined;
+  names?: readonly string[] | undefined;
+}
+
 /** Decoded messages by name. */
 export interface Messages {
   InfoRequest: InfoRequest;
@@ -232,6 +579,39 @@ export interface Messages {
   CopyFromContainerResponse: CopyFromContainerResponse;
   CopyToContainerRequest: CopyToContainerRequest;
   CopyToContainerResponse: CopyToContainerResponse;
+  TransferProgress: TransferProgress;
+  TransferLayer: TransferLayer;
+  TransferResult: TransferResult;
+  RegistryCredentials: RegistryCredentials;
+  PullImageRequest: PullImageRequest;
+  PushImageRequest: PushImageRequest;
+  VerifyLoginRequest: VerifyLoginRequest;
+  VerifyLoginResponse: VerifyLoginResponse;
+  TagImageRequest: TagImageRequest;
+  TagImageResponse: TagImageResponse;
+  DropImageRequest: DropImageRequest;
+  DropImageResponse: DropImageResponse;
+  DescribeImageRequest: DescribeImageRequest;
+  DescribeImageResponse: DescribeImageResponse;
+  ImageLayer: ImageLayer;
+  LoadImagesRequest: LoadImagesRequest;
+  LoadImagesResponse: LoadImagesResponse;
+  LoadedImage: LoadedImage;
+  SaveImagesRequest: SaveImagesRequest;
+  SaveImagesResponse: SaveImagesResponse;
+  CommitContainerRequest: CommitContainerRequest;
+  CommitContainerResponse: CommitContainerResponse;
+  DiffContainerRequest: DiffContainerRequest;
+  DiffContainerResponse: DiffContainerResponse;
+  FileChange: FileChange;
+  DiskUsageRequest: DiskUsageRequest;
+  DiskUsageResponse: DiskUsageResponse;
+  ImageUsage: ImageUsage;
+  ContainerUsage: ContainerUsage;
+  VolumeUsage: VolumeUsage;
+  PruneImagesRequest: PruneImagesRequest;
+  PruneImagesResponse: PruneImagesResponse;
+  PrunedImage: PrunedImage;
 }
 
 /** Messages to encode by name. */
@@ -256,6 +636,39 @@ export interface MessageInits {
   CopyFromContainerResponse: CopyFromContainerResponseInit;
   CopyToContainerRequest: CopyToContainerRequestInit;
   CopyToContainerResponse: CopyToContainerResponseInit;
+  TransferProgress: TransferProgressInit;
+  TransferLayer: TransferLayerInit;
+  TransferResult: TransferResultInit;
+  RegistryCredentials: RegistryCredentialsInit;
+  PullImageRequest: PullImageRequestInit;
+  PushImageRequest: PushImageRequestInit;
+  VerifyLoginRequest: VerifyLoginRequestInit;
+  VerifyLoginResponse: VerifyLoginResponseInit;
+  TagImageRequest: TagImageRequestInit;
+  TagImageResponse: TagImageResponseInit;
+  DropImageRequest: DropImageRequestInit;
+  DropImageResponse: DropImageResponseInit;
+  DescribeImageRequest: DescribeImageRequestInit;
+  DescribeImageResponse: DescribeImageResponseInit;
+  ImageLayer: ImageLayerInit;
+  LoadImagesRequest: LoadImagesRequestInit;
+  LoadImagesResponse: LoadImagesResponseInit;
+  LoadedImage: LoadedImageInit;
+  SaveImagesRequest: SaveImagesRequestInit;
+  SaveImagesResponse: SaveImagesResponseInit;
+  CommitContainerRequest: CommitContainerRequestInit;
+  CommitContainerResponse: CommitContainerResponseInit;
+  DiffContainerRequest: DiffContainerRequestInit;
+  DiffContainerResponse: DiffContainerResponseInit;
+  FileChange: FileChangeInit;
+  DiskUsageRequest: DiskUsageRequestInit;
+  DiskUsageResponse: DiskUsageResponseInit;
+  ImageUsage: ImageUsageInit;
+  ContainerUsage: ContainerUsageInit;
+  VolumeUsage: VolumeUsageInit;
+  PruneImagesRequest: PruneImagesRequestInit;
+  PruneImagesResponse: PruneImagesResponseInit;
+  PrunedImage: PrunedImageInit;
 }
 
 export type MessageName = keyof Messages;

@@ -1,0 +1,19 @@
+import { requireId } from '../../convert/field.ts';
+import type { AdminStream } from '../method.ts';
+import type { AdminServices } from '../services.ts';
+
+/** What a container changed in its root file system. Throws NotFound, FailedPrecondition. */
+export function diffContainer({
+  images,
+  layers,
+}: Pick<AdminServices, 'images' | 'layers'>): AdminStream<'DiffContainer'> {
+  return async (request, send, signal) => {
+    const id = requireId(request.container_id, 'container_id');
+    await layers.use(
+      id,
+      false,
+      (source) => images.listChanges(source, (changes) => send({ changes: [...changes] }), signal),
+      signal,
+    );
+  };
+}
