@@ -1,6 +1,6 @@
 /** The walk of `docker run -i -t ubuntu /bin/bash` and the commands around it, against a real daemon. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -339,6 +339,18 @@ test('a container that an older daemon left ended comes back, and one with --rm 
   await untilState('stays', 'notReady');
   expect(await berth.ok('ps', '-a')).toMatch(/Exited \(137\).*stays/);
   await berth.ok('start', 'stays');
+  const audit = ['audit', '--config', join(bed.dir, 'config.toml')];
+  // Other daemons of this machine may have cgroups of their own.
+  const { stdout: findings } = await berth.run(audit);
+  expect(
+    findings.split('\n').filter((line) => !/^leak cgroup|^records and machine agree|^$/.test(line)),
+  ).toEqual([]);
+  mkdirSync(join(bed.dir, 'lib/logs/nobody'));
+  expect(await berth.run(audit)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('lib/logs/nobody'),
+  });
+  rmdirSync(join(bed.dir, 'lib/logs/nobody'));
   expect(await berth.ok('exec', 'stays', 'sh', '-c', 'sleep 0.2; wc -l < /runs')).toBe('2\n');
   await berth.ok('rm', '-f', 'stays');
 });

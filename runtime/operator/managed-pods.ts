@@ -4,7 +4,7 @@
  */
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { onExitOf } from '#base/managed-pod.ts';
+import { isManagedPod, onExitOf } from '#base/managed-pod.ts';
 import type { LifecycleEvent } from '../contract.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { SandboxId } from '../sandbox/config.ts';
@@ -30,11 +30,13 @@ export class ManagedPods {
     if (type === 'stopped' && subjectId !== sandboxId) this.#settle(sandboxId);
   };
 
-  /** Settles pods whose containers exited while no daemon ran. Call once, after recovery. */
+  /**
+   * Settles pods whose containers exited while no daemon ran, and goes on with removals that one died in: no kubelet asks for
+   * them again. Call once, after recovery.
+   */
   start(): void {
-    for (const { id, state, config } of this.#options.sandboxRecords.list())
-      if (state === 'ready' || (state === 'notReady' && onExitOf(config.labels) === 'remove'))
-        this.#settle(id);
+    for (const { id, state, config, isRemoving } of this.#options.sandboxRecords.list())
+      if (state === 'ready' || isRemoving || onExitOf(config.labels) === 'remove') this.#settle(id);
   }
 
   /** Whatever is under way is given up; the next start takes it up. */
@@ -44,7 +46,9 @@ export class ManagedPods {
 
   #settle(id: SandboxId): void {
     const { sandboxRecords, sandboxes, log } = this.#options;
-    const ending = onExitOf(sandboxRecords.findExact(id)?.config.labels ?? {});
+    const record = sandboxRecords.findExact(id);
+    const labels = record?.config.labels ?? {};
+    const ending = record?.isRemoving && isManagedPod(labels) ? 'remove' : onExitOf(labels);
     if (ending === undefined || this.#giveUp.signal.aborted) return;
     sandboxes.endIdle(id, ending, this.#giveUp.signal).catch((error) => {
       if (this.#giveUp.signal.aborted) return;

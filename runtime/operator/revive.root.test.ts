@@ -1,5 +1,5 @@
 /** Reviving a container while steps fail or the daemon dies in them: it is exited or startable, and loses nothing it wrote. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -126,3 +126,29 @@ test('whichever step fails, or the daemon dies in, the next attempt succeeds', a
   await untilEnded(pod, id);
   await bed.removePod(pod);
 }, 240_000);
+
+test('a pod that goes with its container goes, whenever the daemon dies', async () => {
+  const ends: readonly StepName[] = [
+    'stop-container/record-exit',
+    'stop-sandbox/record',
+    'stop-sandbox/detach-network',
+    'remove-sandbox/record-removing',
+    'remove-sandbox/remove-containers',
+    'remove-sandbox/remove-files',
+  ];
+  for (const step of ends) {
+    const pod = await bed.runPod({ labels: { ...labels, 'dev.berth/on-exit': 'remove' } });
+    const id = await bed.create(pod, 'goes', { command: ['true'] });
+    const died = bed.pid;
+    writeFileSync(faultFile, `${step}:after=kill`);
+    await bed.call('StartContainer', { container_id: id }).catch(() => {}); // it may end before it answers
+    await until(() => (existsSync(`/proc/${died}/fd/0`) ? undefined : true), 10_000, `the kill in ${step}`);
+    await bed.endDaemon('SIGKILL');
+    await bed.startDaemon();
+    const gone = async () => {
+      const { items } = await bed.call('ListPodSandbox', {});
+      return items.some((item) => item.id === pod.id) ? undefined : true;
+    };
+    await until(gone, 10_000, `the removal after ${step}`);
+  }
+}, 120_000);

@@ -222,14 +222,18 @@ export class PinnedSandboxes implements SandboxManager {
     this.#log.info({ sandboxId: id }, 'sandbox is ready again');
   }
 
-  /** Stops or removes a sandbox if all its containers have exited. Idempotent; an unknown id succeeds. */
+  /**
+   * Stops or removes a sandbox if all its containers have exited, and removes on one whose removal has begun. Idempotent; an
+   * unknown id succeeds.
+   */
   async endIdle(id: SandboxId, ending: 'stop' | 'remove', signal: AbortSignal): Promise<void> {
     await this.#lock.run(id, async () => {
       const containers = this.#options.containers.listOf(id);
+      const record = this.#sandboxes.findExact(id);
       const isIdle = containers.length > 0 && containers.every(({ state }) => state === 'exited');
-      if (!isIdle || !this.#sandboxes.findExact(id)) return;
-      if (ending === 'stop') await this.#stopLocked(id, signal);
-      else await this.#removeLocked(id, signal);
+      if (!record || !(isIdle || record.isRemoving)) return;
+      if (ending === 'remove' || record.isRemoving) await this.#removeLocked(id, signal);
+      else await this.#stopLocked(id, signal);
     });
   }
 
