@@ -1,7 +1,26 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { invalidField } from '../convert/field.ts';
 import type { UnaryHandler } from '../method.ts';
 import type { CriServices } from '../services.ts';
+
+/**
+ * No pod can have an address here: this network, loopback, link-local, multicast and what is reserved (RFC 6890). Pods would all fail
+ * that came after it.
+ */
+const unusable = new BlockList();
+for (const [address, prefix] of [
+  ['0.0.0.0', 8],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['224.0.0.0', 3],
+] as const)
+  unusable.addSubnet(address, prefix, 'ipv4');
+for (const [address, prefix] of [
+  ['::', 8],
+  ['fe80::', 10],
+  ['ff00::', 8],
+] as const)
+  unusable.addSubnet(address, prefix, 'ipv6');
 
 /** Takes the node's pod CIDR, one per family separated by commas; the default network uses it. */
 export function updateRuntimeConfig({
@@ -15,6 +34,11 @@ export function updateRuntimeConfig({
       if (family === 0 || !/^\d{1,3}$/.test(prefix) || Number(prefix) > (family === 4 ? 32 : 128)) {
         throw invalidField('runtime_config.network_config.pod_cidr', `is no subnet: ${JSON.stringify(part)}`);
       }
+      if (Number(prefix) < 3 || unusable.check(address, family === 4 ? 'ipv4' : 'ipv6'))
+        throw invalidField(
+          'runtime_config.network_config.pod_cidr',
+          `is no subnet that pods can have: ${JSON.stringify(part)}`,
+        );
     }
     network.setPodCidr(cidr);
     return {};

@@ -314,7 +314,19 @@ function badUpdates({ sandboxId, runningId, createdId }: Scene): BadRequest[] {
       const request = { pod_sandbox_id: sandboxId, resources: linux };
       return { rpc: 'UpdatePodSandboxResources', what, request, code: INVALID_ARGUMENT };
     }),
-    ...['10.0.0.0', '10.0.0.0/33', 'fd00::/129', 'somewhere', '10.0.0.0/8,', '10.0.0.0/8;rm'].map(
+    ...[
+      '10.0.0.0',
+      '10.0.0.0/33',
+      'fd00::/129',
+      'somewhere',
+      '10.0.0.0/8,',
+      '10.0.0.0/8;rm',
+      '0.0.0.0/16',
+      '127.0.0.0/8',
+      '224.0.0.0/4',
+      'ff00::/8',
+      '::/0',
+    ].map(
       (pod_cidr): BadRequest => ({
         rpc: 'UpdateRuntimeConfig',
         what: `the subnet ${pod_cidr}`,
