@@ -2,6 +2,7 @@
 import { CommandError } from './command.ts';
 import { CallError, type Connection } from './connection.ts';
 import type { Output } from './output.ts';
+import { showTransfer } from './transfer-display.ts';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
@@ -22,9 +23,10 @@ export async function ensureImage(
       });
     output.note(`image ${image} is not here: pulling it`);
   }
+  const pulled = connection.adminStream('PullImage', { reference: image }, { signal });
   try {
-    const { image_ref } = await connection.call('PullImage', { image: { image } }, { signal });
-    output.note(`pulled ${image} (${image_ref.slice(0, 19)})`);
+    const { image_id } = await showTransfer(pulled, output, false);
+    output.note(`pulled ${image} (${image_id.slice(0, 19)})`);
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
     throw new CallError(`pulling ${image}: ${error.message}`, error.code, {
