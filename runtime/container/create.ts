@@ -13,62 +13,35 @@ import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
-import { isRunning } from '#host/proc.ts';
-import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshot, Snapshotter } from '#images/contract.ts';
-import type { CdiRegistry } from '../cdi/registry.ts';
-import { requestedCdiDevices } from '../cdi/requested-devices.ts';
 import { checkpointFiles } from '../checkpoint/archive-files.ts';
 import { withCriuWords } from '../checkpoint/criu-log.ts';
 import type { OpenCheckpoint, RestoreSource, RestoreSources } from '../checkpoint/restore-sources.ts';
 import type { CheckpointSupport } from '../checkpoint/support.ts';
-import type { HandlerTable } from '../handlers.ts';
-import { loadedAppArmorProfiles } from '../host-facts.ts';
 import type { LifecycleHooks } from '../lifecycle-hooks.ts';
 import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import { createMonitored, type MonitorRequest, type MonitorStarted } from '../monitor/launch.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
-import type { OciHookFolders } from '../oci-hooks/hook-folders.ts';
-import type { RuntimePaths } from '../paths.ts';
-import type { RecordStore } from '../record-store.ts';
-import type { ImageVolumes } from '../sandbox/image-volumes.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
-import { type MappedLayers, rootOwner } from '../sandbox/user-namespace.ts';
-import { readSeccompProfile } from '../seccomp-profile.ts';
-import { buildContainerSpec } from '../spec/container-spec.ts';
-import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
+import type { MappedLayers } from '../sandbox/user-namespace.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
 import { mergeResources } from '../spec/resources.ts';
 import { resolveStopSignal } from '../spec/stop-signal.ts';
-import { resolveUser } from '../spec/user.ts';
 import { clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
-import { lazyMounts, listHostDevices, resolveDevices, resolveHostMount } from './host-mounts.ts';
 import type { ContainerRecord } from './record.ts';
+import { type Origin, SpecResolver, type SpecResolverOptions } from './resolve-spec.ts';
 import { SeccompFilters } from './seccomp-filters.ts';
-import { makeVolumes, removeVolumes } from './volumes.ts';
+import { removeVolumes } from './volumes.ts';
 
-/** An image may fill /etc/passwd with anything; real ones are a few kilobytes. */
-const accountFileLimitBytes = 4 << 20;
-
-export interface CreatorOptions {
-  readonly containers: RecordStore<ContainerRecord>;
+export interface CreatorOptions extends SpecResolverOptions {
   readonly images: Pick<ImageService, 'find'>;
   readonly snapshotter: Snapshotter;
-  readonly imageVolumes: ImageVolumes;
   readonly mappedLayers: MappedLayers;
-  readonly handlers: HandlerTable;
-  readonly paths: RuntimePaths;
   readonly exits: ExitFiles;
-  readonly host: HostFacts;
   readonly conmonPath: string;
   readonly migrations: CgroupMigrations;
-  readonly nodeHostname: string;
-  readonly defaultPidsLimit: number;
-  readonly defaultSeccompProfile: string | undefined;
-  readonly cdi: CdiRegistry;
-  readonly ociHooks: OciHookFolders;
   readonly hooks: LifecycleHooks;
   /** Absent: nothing can be restored. */
   readonly restores?: RestoreSources;
@@ -82,22 +55,14 @@ export interface Created {
   readonly monitorExited: Promise<ExitStatus> | undefined;
 }
 
-/** What a container is made from, beside its request. */
-interface Origin {
-  readonly image: Image;
-  /** The request, completed from the checkpoint where there is one. */
-  readonly config: ContainerConfig;
-  readonly checkpoint: OpenCheckpoint | undefined;
-  /** The writable layer and the volumes are there already, and stay if this fails. */
-  readonly isRevived?: boolean;
-}
-
 export class ContainerCreator {
   readonly #options: CreatorOptions;
+  readonly #specs: SpecResolver;
   readonly #seccompFilters = new SeccompFilters();
 
   constructor(options: CreatorOptions) {
     this.#options = options;
+    this.#specs = new SpecResolver(options);
   }
 
   /**
@@ -277,15 +242,15 @@ export class ContainerCreator {
     );
     checkpoint?.removeDeleted(paths.rootfs(id), removed);
     const user = await step('create-container/prepare-root', () =>
-      this.#prepareRoot(record, origin, sandbox),
+      this.#specs.prepareRoot(record, origin, sandbox),
     );
     if (!isRevived) undo.add('remove the volumes', () => removeVolumes(paths.volumes(id)));
     const mounts = await step('create-container/make-volumes', () =>
-      this.#resolveMounts(record, sandbox, image, signal),
+      this.#specs.resolveMounts(record, sandbox, image, signal),
     );
     await checkpoint?.fillVolumes(paths.volumes(id), signal);
-    const built = this.#buildSpec(record, origin, sandbox, user, mounts);
-    const spec = await this.#extendSpec(built, record, sandbox, handler);
+    const built = this.#specs.buildSpec(record, origin, sandbox, user, mounts);
+    const spec = await this.#specs.extendSpec(built, record, sandbox, handler);
     checkpoint?.check(spec, record.config.image.image);
     const created = await this.#launch(record, sandbox, handler, spec, undo, signal, checkpoint);
     undo.commit();
@@ -350,7 +315,7 @@ export class ContainerCreator {
     this.#options.migrations.expect();
     const started = await step('create-container/run-monitor', () =>
       createMonitored(this.#options.conmonPath, request, signal),
-    ).finally(() => this.#checkPidNamespace(record, sandbox));
+    ).finally(() => this.#specs.checkPidNamespace(record, sandbox));
     throwIfAborted(signal, `creating container ${id}`);
     this.#seccompFilters.learn(spec, handler, id);
     const created = await step('create-container/record-created', () =>
@@ -422,149 +387,6 @@ export class ContainerCreator {
       await clearOwnGroup(this.#options.host.cgroupVersion, record.id, record.cgroupsPath);
       throw withCriuWords(error, [join(paths.bundle(record.id), 'restore.log')]);
     }
-  }
-
-  /** Reads the accounts and makes the working directory; both inside the mounted root file system, links confined. */
-  #prepareRoot(
-    record: ContainerRecord,
-    { image, config, checkpoint }: Origin,
-    sandbox: SandboxRecord,
-  ): ResolvedUser {
-    const rootfs = this.#options.paths.rootfs(record.id);
-    const user = resolveUser({
-      security: record.config.security,
-      imageUser: image.config.user,
-      passwd: readFileInRoot(rootfs, '/etc/passwd', accountFileLimitBytes),
-      group: readFileInRoot(rootfs, '/etc/group', accountFileLimitBytes),
-    });
-    const workingDir = config.workingDir || image.config.workingDir || '/';
-    try {
-      withDirectoryInRoot(rootfs, workingDir, rootOwner(sandbox.config), () => {});
-    } catch (error) {
-      throw new RuntimeError(
-        'InvalidArgument',
-        `working directory ${workingDir} of container ${record.id}: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    // A request that names only a checkpoint says nothing of the user.
-    return checkpoint && !checkpoint.mustMatch ? { ...user, ...checkpoint.user } : user;
-  }
-
-  async #resolveMounts(
-    record: ContainerRecord,
-    sandbox: SandboxRecord,
-    image: Image,
-    signal: AbortSignal,
-  ): Promise<ResolvedMount[]> {
-    const mountTable = lazyMounts();
-    const requested: ResolvedMount[] = [];
-    for (const mount of record.config.mounts)
-      requested.push(
-        mount.image
-          ? await this.#options.imageVolumes.resolve(sandbox, mount)
-          : resolveHostMount(mount, mountTable),
-      );
-    const { paths } = this.#options;
-    const volumes = await makeVolumes(
-      image.config.volumes,
-      record.config.mounts,
-      paths.rootfs(record.id),
-      paths.volumes(record.id),
-      rootOwner(sandbox.config),
-      signal,
-    );
-    return [...volumes, ...requested];
-  }
-
-  #buildSpec(
-    record: ContainerRecord,
-    { image, config }: Origin,
-    sandbox: SandboxRecord,
-    user: ResolvedUser,
-    mounts: readonly ResolvedMount[],
-  ): OciSpec {
-    const { paths, host, nodeHostname, defaultPidsLimit } = this.#options;
-    const directory = paths.sandbox(sandbox.id);
-    const { features } = this.#options.handlers.get(record.handler);
-    const requestedDevices = resolveDevices(config.devices);
-    return buildContainerSpec({
-      containerId: record.id,
-      sandboxId: sandbox.id,
-      config,
-      sandboxConfig: sandbox.config,
-      imageConfig: image.config,
-      imageReference: record.imageName,
-      host: {
-        ...host,
-        hasRecursiveReadonly: features.hasRecursiveReadonly,
-        hasIdmappedMounts: features.hasIdmappedMounts,
-      },
-      paths: {
-        netnsPath: sandbox.netnsPath,
-        ipcnsPath: sandbox.ipcnsPath,
-        utsnsPath: sandbox.utsnsPath,
-        usernsPath: sandbox.usernsPath,
-        pidnsPath: sandbox.init ? `/proc/${sandbox.init.pid}/ns/pid` : '',
-        shmPath: sandbox.ipcnsPath === '' ? '/dev/shm' : join(directory, 'shm'),
-        resolvConfPath: join(directory, 'resolv.conf'),
-        hostnamePath: join(directory, 'hostname'),
-        hostsPath: join(directory, 'hosts'),
-      },
-      rootfsPath: paths.rootfs(record.id),
-      user,
-      mounts,
-      devices: config.security.isPrivileged ? [...listHostDevices(), ...requestedDevices] : requestedDevices,
-      localhostSeccompProfile: readSeccompProfile(config.security, this.#options.defaultSeccompProfile),
-      targetPidnsPath: this.#targetPidNamespace(record),
-      hostname: sandbox.utsnsPath === '' ? nodeHostname : sandbox.config.hostname || nodeHostname,
-      defaultPidsLimit,
-      ...(host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),
-    });
-  }
-
-  /** What the node adds to a spec beyond the request: edits of CDI devices, then the operator's OCI hooks. */
-  async #extendSpec(
-    built: OciSpec,
-    { config }: ContainerRecord,
-    sandbox: SandboxRecord,
-    handler: CliRuntime,
-  ): Promise<OciSpec> {
-    const { cdi, ociHooks } = this.#options;
-    const { hasIdmappedMounts } = handler.features;
-    const withDevices = await cdi.apply(built, requestedCdiDevices(config), hasIdmappedMounts);
-    return ociHooks.apply(withDevices, config, sandbox.config);
-  }
-
-  /**
-   * The PID namespace of another process is joined by that process's pid, which may come to mean another process as soon as
-   * it has ended: after the join it must be running still. Throws FailedPrecondition.
-   */
-  #checkPidNamespace(record: ContainerRecord, sandbox: SandboxRecord): void {
-    const { pid, targetId } = record.config.security.namespaces;
-    const target = pid === 'target' ? this.#options.containers.find(targetId)?.process : undefined;
-    const holder = pid === 'pod' ? sandbox.init : target;
-    if (holder ? !isRunning(holder) : pid === 'target')
-      throw new RuntimeError(
-        'FailedPrecondition',
-        `creating container ${record.id}: the process whose PID namespace it joins has ended`,
-      );
-  }
-
-  #targetPidNamespace(record: ContainerRecord): string {
-    const { namespaces } = record.config.security;
-    if (namespaces.pid !== 'target') return '';
-    const target = this.#options.containers.get(namespaces.targetId);
-    if (target.sandboxId !== record.sandboxId)
-      throw new RuntimeError(
-        'InvalidArgument',
-        `target container ${target.id} is not in sandbox ${record.sandboxId}`,
-      );
-    if (target.state !== 'running' || !target.process)
-      throw new RuntimeError('FailedPrecondition', `target container ${target.id} is not running`);
-    return `/proc/${target.process.pid}/ns/pid`;
   }
 }
 

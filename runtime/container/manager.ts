@@ -4,40 +4,36 @@
  * Longer than most files: it is the contract's calls, one after the other, and what they share is already elsewhere.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
-import { killGroup, listGroupProcesses, thawGroup } from '#host/cgroup.ts';
+import { killGroup, thawGroup } from '#host/cgroup.ts';
 import { nowNs } from '#host/clock.ts';
-import { unmountAllAside } from '#host/mount.ts';
-import { isEnding, isRunning, signalProcess } from '#host/proc.ts';
+import { isRunning, signalProcess } from '#host/proc.ts';
 import type { ImageId } from '#images/contract.ts';
 import type { Announcer } from '../announcer.ts';
-import { thawLeftover } from '../checkpoint/freezer.ts';
 import type { RestoreSource } from '../checkpoint/restore-sources.ts';
 import type { ContainerManager, ExecSyncResult } from '../contract.ts';
 import type { Limits } from '../lifecycle-hooks.ts';
 import { reopenLog } from '../monitor/control-fifo.ts';
-import { awaitMonitorEnd } from '../monitor/end-monitor.ts';
-import { saysNotRunning } from '../oci/errors.ts';
 import type { RecordStore } from '../record-store.ts';
 import { isSameRequest } from '../same-request.ts';
 import type { LinuxResources, SandboxId } from '../sandbox/config.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
-import { mergeResources, toOciResources } from '../spec/resources.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
-import { cgroupLocation, clearOwnGroup } from './cgroup-location.ts';
+import { cgroupLocation } from './cgroup-location.ts';
+import { ContainerCommands } from './commands.ts';
 import type { ContainerConfig, ContainerId } from './config.ts';
 import { ContainerCreator, type CreatorOptions } from './create.ts';
-import { killMarked, markOf } from './exec-mark.ts';
-import { mustDetach, readExecFile } from './exec-process.ts';
-import { execSync } from './exec-sync.ts';
+import { ContainerDismantler, removeBundle } from './dismantle.ts';
 import { ContainerExits } from './exits.ts';
+import { ContainerLimits } from './limits.ts';
 import type { ContainerRecord } from './record.ts';
+import { ContainerRecovery } from './recovery.ts';
 import { StopTask } from './stop-task.ts';
 import { removeVolumes } from './volumes.ts';
 
@@ -62,6 +58,10 @@ export class CrunContainers implements ContainerManager {
   readonly #creating = new Map<SandboxId, Set<Promise<unknown>>>();
   readonly #stops = new Map<ContainerId, StopTask>();
   readonly #exits: ContainerExits;
+  readonly #commands: ContainerCommands;
+  readonly #limits: ContainerLimits;
+  readonly #dismantler: ContainerDismantler;
+  readonly #recovery: ContainerRecovery;
 
   constructor(options: ManagerOptions) {
     this.#options = options;
@@ -69,6 +69,14 @@ export class CrunContainers implements ContainerManager {
     this.#creator = new ContainerCreator(options);
     this.#log = options.log;
     this.#exits = new ContainerExits({ ...options, lock: this.#lock });
+    this.#commands = new ContainerCommands(options);
+    this.#limits = new ContainerLimits(options, this.#lock);
+    this.#dismantler = new ContainerDismantler(options);
+    this.#recovery = new ContainerRecovery(options, {
+      lock: this.#lock,
+      exits: this.#exits,
+      dismantler: this.#dismantler,
+    });
   }
 
   /** Begins to hear of exits. Call once, after recovery has adopted the records. */
@@ -205,7 +213,7 @@ export class CrunContainers implements ContainerManager {
           `container ${id} is ${record.isRemoving ? 'being removed' : record.state}; only an exited one can be revived`,
         );
       await this.#exits.whenSettled(id);
-      await this.#clearRuntime(id, record.handler, this.#exits.isReleased(id));
+      await this.#dismantler.clearRuntime(id, record.handler, this.#exits.isReleased(id));
       this.#exits.forget(id);
       rmSync(join(paths.sockets, id), { force: true });
       exits.remove(id);
@@ -407,83 +415,18 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
-  /**
-   * Removes everything a container ever had, by its id; idempotent, for recovery and remove alike. `isReleased` says that
-   * the OCI runtime has forgotten it already, which saves a process.
-   */
-  async dismantle(id: ContainerId, handler: string, isReleased = false): Promise<void> {
-    const { paths, exits, snapshotter } = this.#options;
-    await this.#clearRuntime(id, handler, isReleased);
-    await step('remove-container/remove-snapshot', () => snapshotter.remove(id));
-    await step('remove-container/remove-volumes', async () => {
-      await removeVolumes(paths.volumes(id));
-      await removeVolumes(paths.restore(id));
-    });
-    await step('remove-container/remove-bundle', () => {
-      rmSync(paths.bundle(id), { recursive: true, force: true });
-      rmSync(join(paths.sockets, id), { force: true });
-      exits.remove(id);
-    });
-  }
-
-  /** Has the OCI runtime forget a container, its monitor end, its cgroup and its mounts go. Idempotent. */
-  async #clearRuntime(id: ContainerId, handler: string, isReleased: boolean): Promise<void> {
-    const { paths } = this.#options;
-    const runtime = this.#options.handlers.owner(id, handler);
-    if (isReleased || (!existsSync(paths.bundle(id)) && !runtime.holds(id))) return;
-    await step('remove-container/delete-from-runtime', async () => {
-      await runtime.remove(id);
-      await awaitMonitorEnd(paths.bundle(id));
-      await this.#clearCgroup(id);
-      await unmountAllAside(paths.rootfs(id));
-    });
+  /** As `ContainerDismantler.dismantle`. */
+  dismantle(id: ContainerId, handler: string, isReleased = false): Promise<void> {
+    return this.#dismantler.dismantle(id, handler, isReleased);
   }
 
   async updateResources(idOrPrefix: string, resources: LinuxResources, signal: AbortSignal): Promise<void> {
-    const { id } = this.get(idOrPrefix);
-    await this.#lock.run(id, async () => {
-      const record = this.#containers.getExact(id);
-      if (record.isRemoving) throw new RuntimeError('FailedPrecondition', `container ${id} is being removed`);
-      if (record.isRestoring)
-        throw new RuntimeError(
-          'FailedPrecondition',
-          `container ${id} waits to go on from a checkpoint; its limits can be changed when it runs`,
-        );
-      const wanted = { resources, oci: toOciResources(resources, this.#options.host) };
-      if (record.state !== 'created' && record.state !== 'running') {
-        await step('update-container/record', () =>
-          this.#containers.update(id, { resources: mergeResources(record.resources, resources) }),
-        );
-        return;
-      }
-      const { hooks } = this.#options;
-      await hooks.during(async () => {
-        await this.adjustResources(id, await hooks.updateContainer(record, wanted), signal);
-        await hooks.containerUpdated(this.#containers.getExact(id));
-      });
-    });
+    await this.#limits.update(this.get(idOrPrefix).id, resources, signal);
   }
 
-  /**
-   * Changes limits of a container that has a process, without the lock of its lifecycle: hooks ask for it while that is
-   * held for them. Throws NotFound, FailedPrecondition, and Internal with the OCI runtime's words.
-   */
-  async adjustResources(id: ContainerId, limits: Limits, signal?: AbortSignal): Promise<void> {
-    await this.#lock.run(`limits ${id}`, async () => {
-      const { state, handler } = this.#containers.getExact(id);
-      if (state !== 'created' && state !== 'running')
-        throw new RuntimeError(
-          'FailedPrecondition',
-          `container ${id} is ${state}; its limits cannot be changed`,
-        );
-      await step('update-container/oci-update', () =>
-        this.#options.handlers.get(handler).update(id, limits.oci, signal),
-      );
-      const { resources } = this.#containers.getExact(id);
-      await step('update-container/record', () =>
-        this.#containers.update(id, { resources: mergeResources(resources, limits.resources) }),
-      );
-    });
+  /** As `ContainerLimits.adjust`. */
+  adjustResources(id: ContainerId, limits: Limits, signal?: AbortSignal): Promise<void> {
+    return this.#limits.adjust(id, limits, signal);
   }
 
   async reopenLog(idOrPrefix: string, signal: AbortSignal): Promise<void> {
@@ -513,51 +456,17 @@ export class CrunContainers implements ContainerManager {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<ExecSyncResult> {
-    const record = this.get(idOrPrefix);
-    if (record.state !== 'running')
-      throw new RuntimeError(
-        'FailedPrecondition',
-        `container ${record.id} is ${record.state}; exec needs a running one`,
-      );
-    if (command.length === 0)
-      throw new RuntimeError('InvalidArgument', `exec in container ${record.id}: the command is empty`);
-    this.#options.migrations.expect();
-    const runtime = this.#options.handlers.get(record.handler);
-    const sandbox = this.#options.sandboxes.getExact(record.sandboxId);
-    const request = {
-      containerId: record.id,
-      bundle: this.#options.paths.bundle(record.id),
-      command,
-      timeoutMs,
-      drainMs: this.#options.execDrainMs,
-      isDetached: mustDetach(runtime, record.config, sandbox.config),
-      listProcesses: () => this.listProcesses(record),
-    };
-    try {
-      return await execSync(runtime, request, signal);
-    } catch (error) {
-      throw hasEnded(error, record)
-        ? new RuntimeError('FailedPrecondition', `container ${record.id} has ended: ${messageOf(error)}`, {
-            cause: error,
-          })
-        : error;
-    }
+    return this.#commands.run(this.get(idOrPrefix), command, timeoutMs, signal);
   }
 
-  /** Pids, on the node, of all processes of a container; [] for one that has none. */
-  listProcesses({ cgroupsPath }: ContainerRecord): readonly number[] {
-    return cgroupsPath === ''
-      ? []
-      : listGroupProcesses(this.#options.host.cgroupVersion, cgroupLocation(cgroupsPath));
+  /** As `ContainerCommands.listProcesses`. */
+  listProcesses(record: ContainerRecord): readonly number[] {
+    return this.#commands.listProcesses(record);
   }
 
-  /** Kills commands in a container that an earlier daemon ran, or an OCI runtime that died, by the files that describe them, with all that they started. */
+  /** As `ContainerCommands.endCommands`. */
   endCommands(record: ContainerRecord, files: readonly string[]): void {
-    for (const file of files) {
-      const described = readExecFile(file);
-      const mark = described && markOf(described);
-      if (mark) killMarked(mark, () => this.listProcesses(record));
-    }
+    this.#commands.endCommands(record, files);
   }
 
   describe(idOrPrefix: string): Record<string, unknown> {
@@ -571,104 +480,12 @@ export class CrunContainers implements ContainerManager {
       runtimeType: record.handler,
       privileged: record.config.security.isPrivileged,
       config: record.config,
-      runtimeSpec: this.#readSpec(record.id),
+      runtimeSpec: this.#dismantler.readSpec(record.id),
     };
   }
 
-  #readSpec(id: ContainerId): unknown {
-    try {
-      return JSON.parse(readFileSync(join(this.#options.paths.bundle(id), 'config.json'), 'utf8'));
-    } catch {
-      return null; // after a reboot the bundle is gone; the rest of the answer still helps
-    }
+  /** As `ContainerRecovery.recover`. */
+  recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
+    return this.#recovery.recover(record, isSameBoot);
   }
-
-  /** The cgroup that the bundle names, for an OCI runtime that was killed at work leaves it. */
-  async #clearCgroup(id: ContainerId): Promise<void> {
-    const { linux } = (this.#readSpec(id) ?? {}) as { linux?: { cgroupsPath?: string } };
-    const path = linux?.cgroupsPath ?? '';
-    if (!(await clearOwnGroup(this.#options.host.cgroupVersion, id, path)))
-      this.#log.warn({ containerId: id, cgroup: path }, 'processes in the cgroup of a container do not die');
-  }
-
-  /**
-   * Takes up a container that an earlier daemon left, from facts: the exit file, the process, the OCI runtime's own folder.
-   * Its end is found now or heard of later. One that was being created is undone.
-   */
-  async recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
-    const { id, state } = record;
-    if (state === 'creating') {
-      const { name, attempt } = record.config.metadata;
-      // Under the name's lock: the client may ask for the same container again meanwhile.
-      await this.#lock.run(`name ${record.sandboxId}/${name}/${attempt}`, async () => {
-        await this.dismantle(id, record.handler);
-        this.#containers.remove(id);
-      });
-      return;
-    }
-    if (state === 'exited') {
-      if (record.isReviving) {
-        await this.#clearRuntime(id, record.handler, false);
-        this.#options.exits.remove(id);
-        this.#containers.update(id, { isReviving: false });
-      }
-      this.#exits.recoverExited(record);
-      return;
-    }
-    const file = this.#options.exits.find(id);
-    if (file) {
-      this.#exits.onExitFile(file);
-      return;
-    }
-    if (isSameBoot && record.isRestoring && !this.#options.handlers.owner(id, record.handler).holds(id))
-      return; // it waits for its start
-    if (isSameBoot && record.process && isRunning(record.process)) {
-      await this.#thaw(record);
-      this.#recoverStarted(record);
-      this.#exits.watchInheritedMonitor(record);
-      return;
-    }
-    if (isSameBoot && record.monitor && isRunning(record.monitor)) {
-      this.#exits.watchInheritedMonitor(record);
-      this.#exits.hurryMonitor(id);
-      return;
-    }
-    // What a damaged record was is for the client to see, and to end.
-    if (state === 'unknown') return;
-    this.#exits.recordLost(
-      id,
-      isSameBoot
-        ? 'the container ended while no monitor watched it'
-        : 'the node was rebooted while the container ran',
-    );
-  }
-
-  /** A checkpoint that was being written when the daemon died left the container standing still. */
-  async #thaw(record: ContainerRecord): Promise<void> {
-    const { handlers, paths } = this.#options;
-    const { id, process } = record;
-    const handler = handlers.owner(id, record.handler);
-    await thawLeftover({ id, handler, bundle: paths.bundle(id), process }, this.#log);
-  }
-
-  /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
-  #recoverStarted(record: ContainerRecord): void {
-    const { id, sandboxId, handler } = record;
-    const runtime = this.#options.handlers.owner(id, handler);
-    if (record.state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id)) return;
-    this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
-    this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
-  }
-}
-
-/** Removes a bundle whose root must not be mounted any more: rmdir fails if it is. */
-function removeBundle(bundle: string, rootfs: string): void {
-  if (existsSync(rootfs)) rmdirSync(rootfs);
-  rmSync(bundle, { recursive: true, force: true });
-}
-
-/** Whether something failed, in words that depend on where it was, only because the container ended under it. */
-function hasEnded(error: unknown, { process }: ContainerRecord): boolean {
-  if (!(error instanceof RuntimeError) || error.kind !== 'Internal') return false;
-  return !process || isEnding(process) || saysNotRunning(error.message);
 }

@@ -1,0 +1,115 @@
+/** Containers of an earlier daemon, taken up by facts. */
+import type { KeyedLock } from '#base/keyed-lock.ts';
+import type { Log } from '#base/log.ts';
+import { nowNs } from '#host/clock.ts';
+import { isRunning } from '#host/proc.ts';
+import { thawLeftover } from '../checkpoint/freezer.ts';
+import type { HandlerTable } from '../handlers.ts';
+import type { ExitFiles } from '../monitor/exit-files.ts';
+import type { RuntimePaths } from '../paths.ts';
+import type { RecordStore } from '../record-store.ts';
+import type { ContainerDismantler } from './dismantle.ts';
+import type { ContainerExits } from './exits.ts';
+import type { ContainerRecord } from './record.ts';
+
+export interface RecoveryOptions {
+  readonly containers: RecordStore<ContainerRecord>;
+  readonly handlers: HandlerTable;
+  readonly exits: ExitFiles;
+  readonly paths: RuntimePaths;
+  readonly log: Log;
+}
+
+/** What recovery shares with the lifecycle of the containers that are there already. */
+interface Shared {
+  readonly lock: KeyedLock;
+  readonly exits: ContainerExits;
+  readonly dismantler: ContainerDismantler;
+}
+
+export class ContainerRecovery {
+  readonly #options: RecoveryOptions;
+  readonly #containers: RecordStore<ContainerRecord>;
+  readonly #lock: KeyedLock;
+  readonly #exits: ContainerExits;
+  readonly #dismantler: ContainerDismantler;
+  readonly #log: Log;
+
+  constructor(options: RecoveryOptions, { lock, exits, dismantler }: Shared) {
+    this.#options = options;
+    this.#containers = options.containers;
+    this.#lock = lock;
+    this.#exits = exits;
+    this.#dismantler = dismantler;
+    this.#log = options.log;
+  }
+
+  /**
+   * Takes up a container that an earlier daemon left, from facts: the exit file, the process, the OCI runtime's own folder.
+   * Its end is found now or heard of later. One that was being created is undone.
+   */
+  async recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
+    const { id, state } = record;
+    if (state === 'creating') {
+      const { name, attempt } = record.config.metadata;
+      // Under the name's lock: the client may ask for the same container again meanwhile.
+      await this.#lock.run(`name ${record.sandboxId}/${name}/${attempt}`, async () => {
+        await this.#dismantler.dismantle(id, record.handler);
+        this.#containers.remove(id);
+      });
+      return;
+    }
+    if (state === 'exited') {
+      if (record.isReviving) {
+        await this.#dismantler.clearRuntime(id, record.handler, false);
+        this.#options.exits.remove(id);
+        this.#containers.update(id, { isReviving: false });
+      }
+      this.#exits.recoverExited(record);
+      return;
+    }
+    const file = this.#options.exits.find(id);
+    if (file) {
+      this.#exits.onExitFile(file);
+      return;
+    }
+    if (isSameBoot && record.isRestoring && !this.#options.handlers.owner(id, record.handler).holds(id))
+      return; // it waits for its start
+    if (isSameBoot && record.process && isRunning(record.process)) {
+      await this.#thaw(record);
+      this.#recoverStarted(record);
+      this.#exits.watchInheritedMonitor(record);
+      return;
+    }
+    if (isSameBoot && record.monitor && isRunning(record.monitor)) {
+      this.#exits.watchInheritedMonitor(record);
+      this.#exits.hurryMonitor(id);
+      return;
+    }
+    // What a damaged record was is for the client to see, and to end.
+    if (state === 'unknown') return;
+    this.#exits.recordLost(
+      id,
+      isSameBoot
+        ? 'the container ended while no monitor watched it'
+        : 'the node was rebooted while the container ran',
+    );
+  }
+
+  /** A checkpoint that was being written when the daemon died left the container standing still. */
+  async #thaw(record: ContainerRecord): Promise<void> {
+    const { handlers, paths } = this.#options;
+    const { id, process } = record;
+    const handler = handlers.owner(id, record.handler);
+    await thawLeftover({ id, handler, bundle: paths.bundle(id), process }, this.#log);
+  }
+
+  /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
+  #recoverStarted(record: ContainerRecord): void {
+    const { id, sandboxId, handler } = record;
+    const runtime = this.#options.handlers.owner(id, handler);
+    if (record.state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id)) return;
+    this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
+    this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
+  }
+}
