@@ -1,7 +1,7 @@
 /**
  * The lifecycle of containers: one lock per container for what changes its state, none for reads; stop and exec run
  * beside them. See `record.ts` for the states, `create.ts` for the steps of create, `exits.ts` for how containers end.
- * Longer than most files: it is the contract's calls, one after the other, and what they share is already elsewhere.
+ * Longer than most files: it is the contract's calls, one after the other; what has a subject of its own is in a file of its own.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
