@@ -42,7 +42,7 @@ test.each(all.map((command) => [command.name, command] as const))(
 );
 
 /** Commands whose result is another program's, a file or a text for people. */
-const withoutJson = ['exec', 'attach', 'cp', 'port-forward', 'completion', 'help'];
+const withoutJson = ['exec', 'attach', 'cp', 'save', 'port-forward', 'login', 'logout', 'completion', 'help'];
 
 test('results can be had as JSON', () => {
   const lacking = all.filter(({ flags }) => !flags.some(({ long }) => long === 'json'));
@@ -51,8 +51,10 @@ test('results can be had as JSON', () => {
 
 /** The commands of berth in an example's line of shell, those in `$(...)` apart from the one around them. */
 function berthCommands(line: string): string[][] {
-  const inner = [...line.matchAll(/\$\(([^)]*)\)|<\(([^)]*)\)/g)].map((match) => match[1] ?? match[2]!);
-  return [line.replaceAll(/[$<]\([^)]*\)/g, 'X'), ...inner]
+  // What stands in quotes is one word, whatever is in it.
+  const plain = line.replaceAll(/'[^']*'|"[^"]*"/g, 'Q');
+  const inner = [...plain.matchAll(/[$<]\(([^)]*)\)/g)].map((match) => match[1]!);
+  return [plain.replaceAll(/[$<]\([^)]*\)/g, 'X'), ...inner]
     .flatMap((text) => text.split(/&&|\||;/))
     .map((part) =>
       part
@@ -61,9 +63,7 @@ function berthCommands(line: string): string[][] {
         .replace(/^sudo /, ''),
     )
     .filter((part) => part.startsWith('berth '))
-    .map((part) =>
-      (part.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).slice(1).map((word) => word.replace(/^["']|["']$/g, '')),
-    );
+    .map((part) => part.split(/\s+/).slice(1));
 }
 
 test('every example parses', () => {
