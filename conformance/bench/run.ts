@@ -23,6 +23,7 @@ import { demoPackages, ensurePackages, prepareCgroups, runtimePackages } from '.
 import { makeBed } from './bed.ts';
 import { readMachine, readVersions } from './host-facts.ts';
 import { loadImages } from './images.ts';
+import { raiseKeyQuota } from './key-quota.ts';
 import { type Load, type NetworkSetup, networkSetups } from './load.ts';
 import { loads } from './loads/index.ts';
 import { drawPlot } from './plot.ts';
@@ -88,6 +89,7 @@ async function main(): Promise<void> {
   if (options === undefined) return;
   await ensurePackages([...runtimePackages, ...demoPackages, 'containerd', 'runc', 'util-linux', 'iproute2']);
   const restoreCgroups = await prepareCgroups();
+  const restoreKeyQuota = raiseKeyQuota();
   const abort = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => {
@@ -102,6 +104,7 @@ async function main(): Promise<void> {
     for (const setup of networkSetups)
       left.push(...(await runSetup(setup, { options, reports, signal: abort.signal })));
   } finally {
+    restoreKeyQuota();
     await restoreCgroups();
     if (reports.length > 0) await writeResults(options, startedAt, reports);
   }
