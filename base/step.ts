@@ -68,8 +68,11 @@ export const stepNames = [
   'export-image/gather-layers',
   'push-image/upload',
   'push-image/manifest',
-  'commit-image/pack',
-  'commit-image/record',
+  'commit-container/pause',
+  'commit-container/pack',
+  'commit-container/record',
+  'commit-container/resume',
+  'staged-image/remove',
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

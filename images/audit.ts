@@ -140,6 +140,7 @@ function auditUnneeded(input: ImageAuditInput, snapshots: readonly SnapshotRow[]
     ...list(join(root, 'unpacking')).map((name) =>
       leak('unpacking layer', '', join(root, 'unpacking', name)),
     ),
+    ...list(join(root, 'staging')).map((name) => leak('staged files', '', join(root, 'staging', name))),
     ...list(join(root, 'trash')).map((name) => leak('removed layer', '', join(root, 'trash', name))),
   ];
 }

@@ -6,7 +6,6 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stepNames } from '#base/step.ts';
 import { type BedNetwork, FaultBed, imageName } from './bed.ts';
-import { sweptSteps } from './cases.ts';
 import type { SeenEffects } from './effects.ts';
 import { liveObserved } from './lives.ts';
 
@@ -31,8 +30,6 @@ export interface Account {
   readonly faultPoints: number;
   /** Steps that were seen to change the machine, with and without a name. */
   readonly stepsWithEffects: number;
-  /** Steps of calls that are not the CRI's, which the sweep does not make. */
-  readonly notSwept: number;
   /** What is wrong: effects without a named step, names without an effect. */
   readonly problems: readonly string[];
 }
@@ -43,10 +40,9 @@ export async function takeAccount(network: BedNetwork): Promise<Account> {
   const unnamed = outside.filter(
     ({ places }) => !excused.some(({ place }) => places.some((text) => text.includes(place))),
   );
-  const idle = sweptSteps.filter((name) => steps[name] === undefined);
+  const idle = stepNames.filter((name) => steps[name] === undefined);
   return {
-    faultPoints: sweptSteps.length,
-    notSwept: stepNames.length - sweptSteps.length,
+    faultPoints: stepNames.length,
     stepsWithEffects: Object.keys(steps).length + unnamed.length,
     problems: [
       ...unnamed.map(({ call, places }) => `${call} in no named step, by ${places.join(', of ')}`),

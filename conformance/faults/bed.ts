@@ -28,6 +28,7 @@ import type { Config } from '#daemon/config/options.ts';
 import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
 import { listMounts, unmountAll } from '#host/mount.ts';
 import { listDescendants, listProcessesOf } from '#host/proc.ts';
+import { AdminClient } from '../admin-client.ts';
 import { projectRoot } from '../cache.ts';
 import { runCommand } from '../command.ts';
 import { CriClient, type MethodName, type ReplyOf, type RequestOf } from '../cri-client.ts';
@@ -42,6 +43,8 @@ export const otherImageName = 'docker.io/library/other:latest';
 
 const startTimeoutMs = 60_000;
 const defaultDeadlineMs = 60_000;
+/** Of calls that move images, where others have a short one. */
+const adminDeadlineMs = 3000;
 
 /** `cni`: a bridge by the CNI plugins; `native`: the network that Berth brings where there is no CNI configuration. */
 export type BedNetwork = 'cni' | 'native';
@@ -226,10 +229,35 @@ export class FaultBed {
     request: RequestOf<N>,
     timeoutMs = this.deadlineMs ?? defaultDeadlineMs,
   ): Promise<ReplyOf<N>> {
+    return this.#guard(name, () => this.#client!.call(name, request, timeoutMs));
+  }
+
+  /** A call of the admin service with all that is sent to it; gives all that it sends. */
+  async admin<N extends Parameters<AdminClient['call']>[0]>(
+    name: N,
+    ...requests: Parameters<AdminClient['call']>[1]
+  ): ReturnType<AdminClient['call']> {
+    return this.#guard(name, async () => {
+      const client = new AdminClient(this.config.server.socket);
+      try {
+        const timeoutMs = this.deadlineMs === undefined ? defaultDeadlineMs : adminDeadlineMs;
+        return await client.call(name, requests, timeoutMs);
+      } finally {
+        client.close();
+      }
+    });
+  }
+
+  /** Where the registry listens: `127.0.0.1:PORT`. */
+  get registryHost(): string {
+    return this.#registry.host;
+  }
+
+  async #guard<T>(name: string, work: () => Promise<T>): Promise<T> {
     if (!this.#client || !this.isRunning) await this.start();
     const child = this.#child;
     try {
-      return await this.#client!.call(name, request, timeoutMs);
+      return await work();
     } catch (error) {
       // The socket closes a moment before the process is reaped.
       if (isDisconnect(error)) await Promise.race([child && once(child, 'exit'), delay(500)]);

@@ -78,14 +78,8 @@ export function meetsDeadline({ step, fault }: StepCase): boolean {
   return fault.phase === 'before' || !unnoticed.includes(step);
 }
 
-/** Operations of Berth's own calls for operators, which no kubelet makes. */
-const operatorsOwn = /^(tag|load|export|push|commit)-image\/|^remove-image\/untag$/;
-
-/** The steps of the CRI's operations: those that a client of the sweep can reach. */
-export const sweptSteps: readonly StepName[] = stepNames.filter((name) => !operatorsOwn.test(name));
-
 export function stepCases(): StepCase[] {
-  return sweptSteps.flatMap((step) => faults.map((fault) => ({ step, fault })));
+  return stepNames.flatMap((step) => faults.map((fault) => ({ step, fault })));
 }
 
 export function planOf({ step, fault }: StepCase): string {

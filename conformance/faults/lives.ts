@@ -26,13 +26,14 @@ export async function liveStepCase(bed: FaultBed, one: StepCase, failures: strin
   const isOfImage = step.includes('-image/');
   const life = (tries: number) =>
     isOfImage
-      ? liveImage(bed, failures, tries)
+      ? (isOperators(step) ? liveMovedImage : liveImage)(bed, failures, tries)
       : livePod(
           bed,
           {
             sharesPid: needsInit(step),
             hasPort: step.includes('-sandbox/'),
             ignoresTerm: step === 'stop-container/kill',
+            isCommitted: step.startsWith('commit-container/'),
           },
           failures,
           tries,
@@ -86,12 +87,13 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
 export async function liveObserved(bed: FaultBed): Promise<void> {
   const failures: string[] = [];
   const kind = { sharesPid: true, hasPort: true, ignoresTerm: false };
-  await livePod(bed, kind, failures, 1);
+  await livePod(bed, { ...kind, isCommitted: true }, failures, 1);
   await livePod(bed, { ...kind, sharesPid: false, ignoresTerm: true }, failures, 1);
   writeFileSync(bed.faultFile, 'stop-container/release:before=error');
   await livePod(bed, { ...kind, sharesPid: false }, failures, 1);
   await livePodAbandoned(bed, failures);
   await liveImage(bed, failures, 1);
+  await liveMovedImage(bed, failures, 1);
   await bed.call('ImageFsInfo', {});
 }
 
@@ -132,6 +134,59 @@ async function liveImage(bed: FaultBed, failures: string[], tries: number): Prom
   await insist(bed, failures, 'RemoveImage', () => bed.call('RemoveImage', { image }), tries);
 }
 
+/** Steps that only an operator's tool leads to. */
+function isOperators(step: StepName): boolean {
+  return /^(tag|load|export|push)-image\/|remove-image\/untag/.test(step);
+}
+
+/** An image is pulled, named anew, saved, removed, loaded from what was saved, pushed, removed. */
+async function liveMovedImage(bed: FaultBed, failures: string[], tries: number): Promise<void> {
+  const name = 'docker.io/library/copy:latest';
+  const image = { image: otherImageName };
+  await insist(bed, failures, 'PullImage', () => bed.call('PullImage', { image }), tries);
+  await insist(
+    bed,
+    failures,
+    'TagImage',
+    () => bed.admin('TagImage', { image: otherImageName, target: name }),
+    tries,
+  );
+  const archive = await insist(
+    bed,
+    failures,
+    'SaveImages',
+    async () => {
+      const pieces = await bed.admin('SaveImages', { images: [name], format: 'oci' });
+      return pieces.map((piece) => (piece as { data: Buffer }).data);
+    },
+    tries,
+  );
+  const drop = async () => {
+    // A try that died may have done it.
+    const { image: found } = await bed.call('ImageStatus', { image: { image: name } });
+    if (found) await bed.admin('DropImage', { image: name, force: false });
+  };
+  await insist(bed, failures, 'DropImage', drop, tries);
+  await insist(bed, failures, 'RemoveImage', () => bed.call('RemoveImage', { image }), tries);
+  const messages = archive.map((data) => ({ data }));
+  await insist(bed, failures, 'LoadImages', () => bed.admin('LoadImages', ...messages), tries);
+  await insist(
+    bed,
+    failures,
+    'PushImage',
+    () => bed.admin('PushImage', { image: name, target: `${bed.registryHost}/moved/copy:${counter}` }),
+    tries,
+  );
+  counter += 1;
+  await insist(
+    bed,
+    failures,
+    'RemoveImage',
+    () => bed.call('RemoveImage', { image: { image: name } }),
+    tries,
+  );
+}
+
 async function expectNoImage(bed: FaultBed): Promise<void> {
   const { images } = await bed.call('ListImages', {});
   if (images.length !== 1) throw new Error(`${images.length} images are listed, not one`);
@@ -148,6 +203,8 @@ interface PodKind {
   readonly sharesPid: boolean;
   readonly hasPort: boolean;
   readonly ignoresTerm: boolean;
+  /** Whether an image is made of the container. */
+  readonly isCommitted?: boolean;
   /** Called when the container has run its command, before anything is stopped. */
   readonly beforeRemoval?: () => void;
 }
@@ -172,6 +229,7 @@ async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: 
   await walk.start(ignoresTerm ? deaf : obedient);
   await walk.exec('ready');
   await walk.change();
+  if (kind.isCommitted === true) await commitAndRemove(bed, walk.containerId, failures, tries);
   kind.beforeRemoval?.();
   // With a short deadline no grace period fits into it.
   await walk.stopContainer(!ignoresTerm ? 10n : bed.deadlineMs === undefined ? 1n : 0n);
@@ -183,6 +241,35 @@ async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: 
   await walk.removeContainer();
   await walk.stop();
   await walk.remove();
+}
+
+async function commitAndRemove(
+  bed: FaultBed,
+  container_id: string,
+  failures: string[],
+  tries: number,
+): Promise<void> {
+  const reference = 'docker.io/library/committed:latest';
+  await insist(
+    bed,
+    failures,
+    'CommitContainer',
+    () => bed.admin('CommitContainer', { container_id, reference, pause: true }),
+    tries,
+  );
+  await insist(
+    bed,
+    failures,
+    'RemoveImage',
+    async () => {
+      // What a try made before it failed has lost its name to the next one.
+      const { images } = await bed.call('ListImages', {});
+      for (const { id, repo_tags } of images)
+        if (repo_tags.length === 0 || repo_tags.includes(reference))
+          await bed.call('RemoveImage', { image: { image: id } });
+    },
+    tries,
+  );
 }
 
 function needsInit(step: StepName): boolean {

@@ -176,8 +176,6 @@ async function main(): Promise<boolean> {
     console.log(`the witness wrote ${count} numbers${problem === '' ? ', none missing' : `: ${problem}`}`);
     if (left.length > 0) console.log(`left when the daemon had ended: ${describeFindings(left)}`);
     for (const text of account.problems) console.log(`  ${text}`);
-    if (account.notSwept > 0)
-      console.log(`not swept: ${account.notSwept} steps of calls for operators, which are not the CRI's`);
     console.log(`fault points: ${account.faultPoints}\nsteps with effects: ${account.stepsWithEffects}`);
     const isGood =
       failed.length === 0 && problem === '' && left.length === 0 && account.problems.length === 0;

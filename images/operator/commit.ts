@@ -10,8 +10,7 @@ import { applyChanges } from './change-instructions.ts';
 import type { CommitOptions, FileChange, LayerSource } from './contract.ts';
 import { findManifest, getConfig, layerTypes, makeManifest } from './image-manifest.ts';
 import { nameFor, record, type StoredImage, unpack } from './load.ts';
-import type { OperationParts } from './parts.ts';
-import type { StagingPlace } from './staging.ts';
+import { type OperationParts, releaseStaged } from './parts.ts';
 
 /** The writable directory of a container. Throws NotFound. */
 function treeOf({ snapshotter }: OperationParts, source: LayerSource): ChangedTree {
@@ -41,11 +40,10 @@ export async function commitLayer(
   const old = JSON.parse(baseConfig.toString('utf8')) as Record<string, unknown>;
   const config = applyChanges(old.config, options.changes);
   const lease = leases.open();
-  let place: StagingPlace | undefined;
+  const place = staging.open();
   try {
     if (base.chainId !== undefined) lease.hold(base.chainId);
-    const layer = await step('commit-image/pack', async () => {
-      place = staging.open();
+    const layer = await step('commit-container/pack', async () => {
       const targetPath = place.next();
       const tree = treeOf(parts, source);
       const packed = await processes.run<'pack'>({ type: 'pack', tree, targetPath }, signal);
@@ -85,7 +83,7 @@ export async function commitLayer(
     const layers = [...(below ?? []).map(asOci), blob];
     const manifest = makeManifest({ digest, sizeBytes: body.length }, layers);
     const image: StoredImage = { config: { digest, body }, diffIds, layers, manifests: [manifest] };
-    await step('commit-image/record', async () => {
+    await step('commit-container/record', async () => {
       for (const held of [digest, manifest.digest]) lease.hold(held);
       content.add(digest, body);
       content.add(manifest.digest, manifest.body);
@@ -96,9 +94,7 @@ export async function commitLayer(
     log.info({ image: digest, container: source.snapshotKey, name }, 'container committed');
     return digest as ImageId;
   } finally {
-    await place?.remove();
-    lease.release();
-    parts.collect();
+    await releaseStaged(parts, lease, place);
   }
 }
 
@@ -164,6 +160,6 @@ export async function listLayerChanges(
       await handle.close();
     }
   } finally {
-    await place.remove();
+    await step('staged-image/remove', () => place.remove());
   }
 }

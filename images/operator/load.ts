@@ -13,7 +13,7 @@ import { type ArchivedImage, type ArchivedLayer, readArchiveIndex } from './arch
 import { receiveArchive, refusedArchive } from './archive-receiver.ts';
 import type { LoadedImage } from './contract.ts';
 import { layerTypes, makeManifest } from './image-manifest.ts';
-import type { OperationParts } from './parts.ts';
+import { type OperationParts, releaseStaged } from './parts.ts';
 import type { StagingPlace } from './staging.ts';
 
 const layersAtOnce = 3;
@@ -31,12 +31,11 @@ export async function loadImages(
   const { staging, leases, limits, log } = parts;
   const tagged = tag === '' ? undefined : nameFor(parts, tag);
   const lease = leases.open();
-  let place: StagingPlace | undefined;
+  const place = staging.open();
   try {
-    const archive = await step('load-image/receive', async () => {
-      place = staging.open();
-      return receiveArchive(pieces, place, limits, root, signal);
-    });
+    const archive = await step('load-image/receive', () =>
+      receiveArchive(pieces, place, limits, root, signal),
+    );
     const images = readArchiveIndex(archive, parts.platform);
     if (tagged !== undefined && images.length > 1)
       throw new RuntimeError(
@@ -44,7 +43,7 @@ export async function loadImages(
         `loading images: the archive has ${images.length}, and one name cannot be given to all`,
       );
     const stored: StoredImage[] = [];
-    for (const image of images) stored.push(await storeBlobs(parts, image, { lease, place: place! }, signal));
+    for (const image of images) stored.push(await storeBlobs(parts, image, { lease, place }, signal));
     for (const image of stored) await unpack(parts, image, signal);
     const loaded = await step('load-image/record', () =>
       stored.map((image, index) => {
@@ -57,9 +56,7 @@ export async function loadImages(
     log.info({ images: loaded }, 'images loaded');
     return loaded;
   } finally {
-    await place?.remove();
-    lease.release();
-    parts.collect();
+    await releaseStaged(parts, lease, place);
   }
 }
 

@@ -1,8 +1,9 @@
 /** What the operations on images are made of. */
 import type { Log } from '#base/log.ts';
+import { step } from '#base/step.ts';
 import type { ContentStore } from '../content/content-store.ts';
 import type { Image, PullRequest } from '../contract.ts';
-import type { Leases } from '../gc.ts';
+import type { Lease, Leases } from '../gc.ts';
 import type { ImageStore } from '../image-store.ts';
 import type { LayerPuller } from '../layer-puller.ts';
 import type { Platform } from '../manifest.ts';
@@ -12,7 +13,20 @@ import type { RegistryAccess } from '../registry/open.ts';
 import type { LayerSnapshotter } from '../snapshots/snapshotter.ts';
 import type { UnpackLimits } from '../unpack/layer-writer.ts';
 import type { LayerProcesses } from '../worker/layer-processes.ts';
-import type { Staging } from './staging.ts';
+import type { Staging, StagingPlace } from './staging.ts';
+
+/** Removes what was staged and lets go of what was held; then what nothing needs is collected. */
+export async function releaseStaged(
+  { collect }: Pick<OperationParts, 'collect'>,
+  lease: Lease,
+  place: StagingPlace,
+): Promise<void> {
+  lease.release();
+  await step('staged-image/remove', async () => {
+    await place.remove();
+    collect();
+  });
+}
 
 export interface OperationParts {
   readonly store: ImageStore;

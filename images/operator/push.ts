@@ -10,7 +10,7 @@ import type { PushClient } from '../registry/push-client.ts';
 import type { LayerProgress, PushRequest, PushResult } from './contract.ts';
 import { findManifest, refuseArtifact } from './image-manifest.ts';
 import { gatherLayers, listOrigins } from './layer-blobs.ts';
-import type { OperationParts } from './parts.ts';
+import { type OperationParts, releaseStaged } from './parts.ts';
 
 const atOnce = 3;
 /** Repositories that a blob is asked for. */
@@ -157,9 +157,7 @@ export async function pushImage(
     };
   } finally {
     client.close();
-    await place.remove();
-    lease.release();
-    parts.collect();
+    await releaseStaged(parts, lease, place);
   }
 }
 

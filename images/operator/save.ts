@@ -11,7 +11,7 @@ import { Decompressor } from '../unpack/decompress.ts';
 import type { ArchiveFormat } from './contract.ts';
 import { getImage, refuseArtifact } from './image-manifest.ts';
 import { gatherLayers, type OutgoingImage } from './layer-blobs.ts';
-import type { OperationParts } from './parts.ts';
+import { type OperationParts, releaseStaged } from './parts.ts';
 
 const pieceBytes = 512 << 10;
 
@@ -50,9 +50,7 @@ export async function saveImages(
     else await writeDockerArchive(writer, saved);
     await send(archiveEnd);
   } finally {
-    await place.remove();
-    lease.release();
-    parts.collect();
+    await releaseStaged(parts, lease, place);
   }
 }
 

@@ -26,18 +26,20 @@ export class Staging {
       rmSync(join(this.#root, name), { recursive: true, force: true });
   }
 
-  /** A new folder. */
+  /** A new folder, made when the first file is about to be. */
   open(): StagingPlace {
     this.#last += 1;
     const directory = join(this.#root, String(this.#last));
-    mkdirSync(directory, { mode: 0o700 });
     let files = 0;
     return {
       next: () => {
+        if (files === 0) mkdirSync(directory, { mode: 0o700 });
         files += 1;
         return join(directory, String(files));
       },
-      remove: () => rm(directory, { recursive: true, force: true }),
+      remove: async () => {
+        if (files > 0) await rm(directory, { recursive: true, force: true });
+      },
     };
   }
 }

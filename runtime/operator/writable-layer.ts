@@ -1,9 +1,10 @@
 /** A container's writable layer, for who packs or lists it: as it is, or with the container standing still. */
 import { RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { step } from '#base/step.ts';
 import type { ImageId, ImageService, Snapshotter } from '#images/contract.ts';
 import type { LayerSource } from '#images/operator/contract.ts';
-import { forgetCapture, freeze, thaw } from '../checkpoint/freezer.ts';
+import { type Frozen, forgetCapture, freeze, thaw } from '../checkpoint/freezer.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import type { HandlerTable } from '../handlers.ts';
@@ -62,14 +63,30 @@ export class WritableLayers implements ContainerLayers {
       if (state !== 'running') return work(this.#sourceOf(held!));
       const bundle = paths.bundle(id);
       const container = { id, handler: handlers.get(handler), bundle, process };
-      await freeze(container, [], log);
       try {
+        await step('commit-container/pause', () => freeze(container, [], log));
         return await work(this.#sourceOf(held!));
       } finally {
-        await thaw(container, log);
-        forgetCapture(bundle);
+        await this.#resume(container);
       }
     });
+  }
+
+  /** Has it go on, whatever became of the step that is named for it. */
+  async #resume(container: Frozen): Promise<void> {
+    const { log } = this.#options;
+    let isTried = false;
+    const resume = async (): Promise<void> => {
+      isTried = true;
+      await thaw(container, log);
+      forgetCapture(container.bundle);
+    };
+    try {
+      await step('commit-container/resume', resume);
+    } catch (error) {
+      if (!isTried) await resume();
+      throw error;
+    }
   }
 
   usersOf(image: ImageId): readonly string[] {
