@@ -4,7 +4,8 @@ import type { Explanation } from '../critest/log-review.ts';
 export const explanations: readonly Explanation[] = [
   {
     fits: ({ msg }) => msg === 'ending a program of an earlier daemon',
-    reason: 'berthd-killed kills the daemon in the middle of its work, and the next one ends what that had started',
+    reason:
+      'berthd-killed kills the daemon in the middle of its work, and the next one ends what that had started',
   },
   {
     fits: ({ msg }) => /^(PullImage failed: |pulling )\S*.*(no-such-image|registry\.invalid)/.test(msg),
