@@ -100,6 +100,11 @@ status-page-e2e: need-root installed ## the daemon's status page in Debian's chr
 	@dpkg -s chromium >/dev/null 2>&1 || apt-get -y -q --no-install-recommends install chromium
 	$(VITEST) --project unit daemon/status-page
 
+.PHONY: docs-test
+docs-test: need-root installed ## every command of the tutorial and the first session, and what it prints (root)
+	$(NODE) conformance/setup.ts
+	$(VITEST) conformance/docs $(ARGS)
+
 .PHONY: install
 install: need-root installed ## put Berth into /usr/local, with its own Node (root); ARGS='--prefix DIR --destdir DIR'
 	@$(NODE) packaging/install.ts $(ARGS)
