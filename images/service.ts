@@ -60,7 +60,7 @@ export interface LocalImageServiceOptions {
   readonly isImageInUse?: (id: ImageId) => boolean;
 }
 
-/** How long `usage` waits for files that are being deleted. */
+/** How long an answer about room waits for files that are being deleted. */
 const longestWaitMs = 1000;
 const oldestIngestMs = 24 * 3_600_000;
 
@@ -234,14 +234,19 @@ export class LocalImageService implements ImageService {
     }
     // Also where there is no such image: an earlier removal may have come no further.
     await step('remove-image/collect', () => this.#collect());
+    // Whoever removes an image for want of room looks at the disk at once, and evicts pods if it is not there.
+    await this.#untilFreed();
+  }
+
+  /** Until the files of what was removed are gone; but not for ever, on a slow disk. */
+  async #untilFreed(): Promise<void> {
+    const { snapshotter } = this.#options;
+    await Promise.race([snapshotter.settled(), delay(longestWaitMs, undefined, { ref: false })]);
   }
 
   async usage(): Promise<FilesystemUsage> {
-    // What was removed is waited for, so that the number agrees with the disk's own; but not for ever, on a slow disk.
-    await Promise.race([
-      this.#options.snapshotter.settled(),
-      delay(longestWaitMs, undefined, { ref: false }),
-    ]);
+    // So that the number agrees with the disk's own.
+    await this.#untilFreed();
     const content = this.#content.usage();
     const snapshots = await this.#options.snapshotter.totalUsage();
     return {

@@ -92,7 +92,7 @@ export const command: CommandBody = {
     const connection = await connect();
     const [{ images }, usage] = await Promise.all([
       connection.call('ListImages', {}, { signal }),
-      connection.admin('DiskUsage', {}, { signal }),
+      connection.admin('DiskUsage', { images_only: true }, { signal }),
     ]);
     const created = new Map(usage.images.map(({ id, created_at }) => [id, created_at]));
     const createdOf = async (name: string): Promise<bigint> => {

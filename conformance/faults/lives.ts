@@ -174,7 +174,7 @@ async function liveMovedImage(bed: FaultBed, failures: string[], tries: number):
     bed,
     failures,
     'PushImage',
-    () => bed.admin('PushImage', { image: name, target: `${bed.registryHost}/moved/copy:${counter}` }),
+    () => bed.admin('PushImage', { image: name, target: `${bed.registryHost}/moved/copy${counter}:1` }),
     tries,
   );
   counter += 1;

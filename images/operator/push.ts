@@ -139,8 +139,8 @@ export async function pushImage(
     if (!(await client.hasBlob(config.digest, signal))) await upload(config, () => {});
     await step('push-image/manifest', async () => {
       await client.putManifest(reference.tag!, manifest.body, manifest.mediaType, signal);
-      // It is what this image is there now.
-      if (layersRemade === 0) {
+      // It is what this image is there now, unless it was removed meanwhile.
+      if (layersRemade === 0 && store.find(image.id)) {
         const record = store.getRecord(image.id);
         const blobs = [...record.blobs, manifest.digest];
         store.put({ ...record, blobs }, [`${nameOf(reference)}@${manifest.digest}`]);

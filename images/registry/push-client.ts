@@ -16,6 +16,8 @@ import { type BodyStream, type HttpRequest, type HttpResponse, Transport } from 
 export interface PushClientOptions extends RegistryClientOptions {
   /** Repositories of this registry that blobs may be mounted from: a token must let us read them. */
   readonly mountFrom: readonly string[];
+  /** Up to this size a blob goes up in one request, larger ones in pieces of it. Default 32 MiB. */
+  readonly chunkBytes?: number;
 }
 
 export interface BlobUpload {
@@ -25,8 +27,7 @@ export interface BlobUpload {
 }
 
 const errorBodyLimitBytes = 64 << 10;
-/** Up to this size a blob goes up in one request; larger ones in chunks of it. */
-const chunkBytes = 32 << 20;
+const defaultChunkBytes = 32 << 20;
 const pieceBytes = 256 << 10;
 
 /** Where an upload stands. */
@@ -162,7 +163,8 @@ export class PushClient {
     await this.#expect(response, host, [202]);
     response.discard();
     const least = Number(response.headers['oci-chunk-min-length'] ?? 0);
-    return { url: nextUrl(response, url, host), offset: 0, chunkBytes: Math.max(chunkBytes, least || 0) };
+    const chunkBytes = Math.max(this.#options.chunkBytes ?? defaultChunkBytes, least || 0);
+    return { url: nextUrl(response, url, host), offset: 0, chunkBytes };
   }
 
   /** Where the registry says that the upload stands; undefined if it has forgotten it. */

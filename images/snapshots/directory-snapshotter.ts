@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
@@ -45,6 +46,9 @@ export interface SnapshotForm {
   describe(key: string, directory: string, kind: SnapshotKind, stackDirs: readonly string[]): Snapshot;
 }
 
+/** A directory of this size is missed by whoever looks at the disk just after its removal: the kubelet under disk pressure. */
+const largeBytes = 16 << 20;
+const longestWaitMs = 1000;
 const minimalUsage: SnapshotUsage = { usedBytes: 8192, inodesUsed: 2 };
 
 export class DirectorySnapshotter implements LayerSnapshotter {
@@ -160,8 +164,10 @@ export class DirectorySnapshotter implements LayerSnapshotter {
   async remove(key: string): Promise<void> {
     const record = this.#records.findKeyed(key);
     if (!record) return;
+    const isLarge = (this.#measured.get(key)?.usage.usedBytes ?? 0) >= largeBytes;
     this.#drop(record);
     for (const listener of this.#listeners) listener();
+    if (isLarge) await Promise.race([this.#trash.settled(), delay(longestWaitMs, undefined, { ref: false })]);
   }
 
   onRemoved(listener: () => void): void {

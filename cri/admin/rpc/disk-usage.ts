@@ -6,8 +6,9 @@ export function diskUsage({
   images,
   layers,
 }: Pick<AdminServices, 'images' | 'layers'>): AdminUnary<'DiskUsage'> {
-  return async () => {
-    const [store, containers] = await Promise.all([images.usage(), layers.usage()]);
+  return async (request) => {
+    const measured = request.images_only ? [] : layers.usage();
+    const [store, containers] = await Promise.all([images.usage(), measured]);
     return {
       images: store.images.map(({ image, sharedBytes, uniqueBytes, createdAtMs }) => {
         const users = layers.usersOf(image.id);

@@ -467,8 +467,12 @@ export interface FileChangeInit {
   path?: Uint8Array | undefined;
 }
 
-export type DiskUsageRequest = Record<never, never>;
-export type DiskUsageRequestInit = Record<never, never>;
+export interface DiskUsageRequest {
+  images_only: boolean;
+}
+export interface DiskUsageRequestInit {
+  images_only?: boolean | undefined;
+}
 
 export interface DiskUsageResponse {
   images: readonly ImageUsage[];
