@@ -201,6 +201,15 @@ export function snapshotterSuite(
       expect(names(join(bench.root, 's/trash'))).toEqual([]);
     });
 
+    it('that are known to be large are gone from the disk when their removal has been answered', async () => {
+      const snapshot = await snapshotter.prepare('k', await base());
+      for (let index = 0; index < 100; index++)
+        writeFileSync(join(snapshot.upperDir!, `f${index}`), Buffer.alloc(256 << 10));
+      await snapshotter.usage('k');
+      await snapshotter.remove('k');
+      expect(names(join(bench.root, 's/trash'))).toEqual([]);
+    });
+
     it('commit a layer once, and give up the second try', async () => {
       const chainId = await base();
       await base();
