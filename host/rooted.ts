@@ -13,20 +13,39 @@ const mkdiratRaw = libc.func('int mkdirat(int directory, const char *path, uint 
 const fchownRaw = libc.func('int fchown(int fd, uint uid, uint gid)');
 const SYS_OPENAT2 = 437;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
+const RESOLVE_BENEATH = 0x08n;
 const RESOLVE_IN_ROOT = 0x10n;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
 /** Opens `path` as if `root` were "/". Returns a descriptor that the caller closes. Throws SystemCallError (ENOENT, ELOOP, ...). */
 export function openInRoot(root: string, path: string, flags: number, mode = 0): number {
+  return openBy(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, root, path, flags, mode);
+}
+
+/**
+ * Opens what is at the relative path `path` (bytes; none for `root` itself) without following any symbolic link, for trees
+ * that a container changes while they are walked. Returns a descriptor that the caller closes. Throws SystemCallError; ELOOP
+ * for a link on the way.
+ */
+export function openWithoutLinks(root: string, path: Buffer, flags: number): number {
+  const bytes = Buffer.concat([path.length > 0 ? path : Buffer.from('.'), Buffer.alloc(1)]);
+  return openBy(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, root, bytes, flags, 0);
+}
+
+function openBy(resolve: bigint, root: string, path: string | Buffer, flags: number, mode: number): number {
   const rootFd = openSync(root, constants.O_DIRECTORY | O_PATH);
   try {
     const how = Buffer.alloc(24);
     how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
     how.writeBigUInt64LE(BigInt(mode), 8);
-    how.writeBigUInt64LE(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, 16);
+    how.writeBigUInt64LE(resolve, 16);
     const result = Number(openat2Raw(SYS_OPENAT2, rootFd, path, how, 24));
-    if (result < 0) throw new SystemCallError('openat2', koffi.errno(), `${path} in ${root}`);
+    if (result < 0) {
+      const shown = typeof path === 'string' ? path : path.toString('utf8', 0, path.length - 1);
+      throw new SystemCallError('openat2', koffi.errno(), `${shown} in ${root}`);
+    }
     return result;
   } finally {
     closeSync(rootFd);

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -157,4 +158,32 @@ test('a whole tree is compared with the one below', async () => {
     'deleted gone',
     'added new',
   ]);
+});
+
+test('a container that runs on meanwhile leads the walk nowhere out of its tree', async () => {
+  mkdirSync(join(upper, 'a'));
+  for (const name of ['inner', 'shadow']) writeFileSync(join(upper, 'a', name), 'of the container');
+  mkdirSync(join(root, 'outside'));
+  writeFileSync(join(root, 'outside/shadow'), 'secret of the host');
+  const swapWhen = async (isTime: (text: string) => boolean): Promise<string> => {
+    let text = '';
+    await packLayer(
+      overlay(),
+      (chunk) => {
+        const before = text;
+        text += chunk.toString('latin1');
+        if (isTime(before) || !isTime(text)) return undefined;
+        renameSync(join(upper, 'a'), join(root, 'moved'));
+        symlinkSync(join(root, 'outside'), join(upper, 'a'));
+        return undefined;
+      },
+      never,
+    );
+    rmSync(join(upper, 'a'));
+    renameSync(join(root, 'moved'), join(upper, 'a'));
+    return text;
+  };
+  // Before the folder is listed, and between that and the reading of its second file.
+  for (const moment of ['a/\0', 'a/inner\0'])
+    expect(await swapWhen((text) => text.includes(moment))).not.toContain('secret of the host');
 });

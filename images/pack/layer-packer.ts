@@ -2,14 +2,14 @@
  * A layer archive from a directory of changes (OCI image-spec, layer.md): whiteouts for what is deleted, opaque markers,
  * hard links, devices, attributes. The same tree gives the same bytes. Synchronous reads; runs in the layer process.
  */
-import { type BigIntStats, closeSync, constants, openSync, readlinkSync, readSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, fstatSync, readlinkSync, readSync } from 'node:fs';
 import { findXattr, listXattrs } from '#host/xattr.ts';
 import { join } from '../unpack/layer-tree.ts';
 import type { EntryType, TarEntry } from '../unpack/tar-header.ts';
 import { archiveEnd, encodeHeader, padding } from './tar-encoder.ts';
-import { type Change, type ChangedTree, listTreeChanges, pathBytes } from './tree-changes.ts';
+import { type Change, type ChangedTree, listTreeChanges, openInTree, pathBytes } from './tree-changes.ts';
 
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const readFlags = constants.O_RDONLY | constants.O_NONBLOCK;
 const pieceBytes = 1 << 20;
 
 /** Takes bytes of the archive in order; a promise asks to wait. */
@@ -121,14 +121,19 @@ async function packOne(
     await put(encodeHeader(entry));
     return;
   }
-  const fd = openSync(absolute, readFlags);
+  const fd = openInTree(root, path, readFlags);
   try {
+    // Another file, or none, may be in its place by now; its other names then are not links to it.
+    if (fd === undefined || fstatSync(fd, { bigint: true }).ino !== stat.ino) {
+      links.delete(stat.ino);
+      return;
+    }
     await put(encodeHeader(entry));
     await packContent(fd, entry.sizeBytes, put);
+    await put(padding(entry.sizeBytes));
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
-  await put(padding(entry.sizeBytes));
 }
 
 /** Exactly as many bytes as the header says: a file that a container shortens meanwhile is filled with zeros. */

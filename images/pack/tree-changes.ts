@@ -3,8 +3,9 @@
  * the directory holds the changes alone (kernel documentation, filesystems/overlayfs), or as a whole tree compared with the one
  * below. Synchronous: for the layer process. Paths are relative, '' being the root, bytes as latin1.
  */
-import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs';
-import { RuntimeError } from '#base/errors.ts';
+import { type BigIntStats, closeSync, constants, lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { errnoOf, RuntimeError } from '#base/errors.ts';
+import { openWithoutLinks } from '#host/rooted.ts';
 import { findXattr } from '#host/xattr.ts';
 import { join } from '../unpack/layer-tree.ts';
 import { opaqueXattr } from '../unpack/layer-writer.ts';
@@ -49,8 +50,27 @@ function hasOpaque(root: string, path: string): boolean {
   return findXattr(pathBytes(root, path), opaqueXattr)?.toString('latin1') === 'y';
 }
 
+/**
+ * A descriptor of what is at `path` below `root`; undefined if it went meanwhile, or if a link came into the place of a folder
+ * above it: a container that runs on while its tree is walked must not lead the walk out of it.
+ */
+export function openInTree(root: string, path: string, flags: number): number | undefined {
+  try {
+    return openWithoutLinks(root, Buffer.from(path, 'latin1'), flags);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
 function namesIn(root: string, path: string): string[] {
-  return readdirSync(pathBytes(root, path), 'latin1').sort();
+  const fd = openInTree(root, path, constants.O_RDONLY | constants.O_DIRECTORY);
+  if (fd === undefined) return [];
+  try {
+    return readdirSync(`/proc/self/fd/${fd}`, 'latin1').sort();
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The changes, parents before what is in them. Throws FailedPrecondition for a directory that overlayfs has redirected. */
