@@ -45,6 +45,7 @@ export function toContainer(
     mounts: toMounts(container, volumes, at),
     resources: toResources(container),
     security: toSecurity(own, pod, resolve(at.folder, 'seccomp')),
+    pidsLimit: undefined,
     mustNotBeRoot,
     stdin: container.stdin === true,
     stdinOnce: container.stdinOnce === true,

@@ -1,5 +1,4 @@
 /** Manifests as a plan. Pure: it reads nothing but the documents. */
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { nearestName } from '#daemon/config/nearest-name.ts';
 import { Protocol } from '#proto/generated/cri.ts';
@@ -12,6 +11,7 @@ import type { PlayPlan, PodPlan } from './plan.ts';
 import { profile } from './security.ts';
 import { check, isRecord } from './shape.ts';
 import type { Findings, Path, Source } from './source.ts';
+import { stableUid } from './stable-uid.ts';
 
 export function isManifest(value: unknown): boolean {
   return isRecord(value) && (value.apiVersion !== undefined || value.kind !== undefined);
@@ -268,12 +268,6 @@ function toPorts(spec: PodSpec, { source, path }: PodPlace): PodPlan['ports'] {
       ];
     }),
   );
-}
-
-/** In the form of a UUID, so that what reads one is content. */
-export function stableUid(of: string): string {
-  const hex = createHash('sha256').update(of).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-9${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 function checkUnique(pods: readonly PodPlan[], findings: Findings): void {

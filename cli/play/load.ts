@@ -1,5 +1,6 @@
 /** A file's text as a plan, whichever of the languages it is in. */
-import { type ComposeSurroundings, isCompose, planCompose } from './compose.ts';
+import { isCompose, planCompose } from './compose.ts';
+import type { ComposeSurroundings } from './compose-project.ts';
 import { isManifest, planManifests } from './kubernetes.ts';
 import { PlayError, type PlayPlan } from './plan.ts';
 import { Findings, readDocuments } from './source.ts';

@@ -73,6 +73,8 @@ export interface ContainerPlan {
   readonly mounts: readonly MountPlan[];
   readonly resources: LinuxContainerResourcesInit;
   readonly security: LinuxContainerSecurityContextInit;
+  /** Most processes; undefined or below 1 for the daemon's own limit. */
+  readonly pidsLimit: number | undefined;
   readonly mustNotBeRoot: boolean;
   readonly stdin: boolean;
   readonly stdinOnce: boolean;

@@ -1,7 +1,7 @@
 /** A plan as requests of the CRI, and as what is written before. Pure: facts and folders are given. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { managedByLabel, nameLabel, networkAnnotation } from '#base/managed-pod.ts';
+import { managedByLabel, nameLabel, networkAnnotation, pidsLimitAnnotation } from '#base/managed-pod.ts';
 import {
   type ContainerConfigInit,
   type MountInit,
@@ -98,7 +98,10 @@ export function toContainerRequest(
         ? mounts
         : [...mounts, { container_path: '/etc/hosts', host_path: hostsFile }],
     labels: { ...pod.labels, [managedByLabel]: managedByPlay, [nameLabel]: container.fullName },
-    annotations: pod.ports.length > 0 ? { [portsAnnotation]: pod.ports.map(formatPort).join(', ') } : {},
+    annotations: {
+      ...(pod.ports.length > 0 ? { [portsAnnotation]: pod.ports.map(formatPort).join(', ') } : {}),
+      ...(container.pidsLimit === undefined ? {} : { [pidsLimitAnnotation]: String(container.pidsLimit) }),
+    },
     log_path: `${container.name}.log`,
     stdin: container.stdin,
     stdin_once: container.stdinOnce,
