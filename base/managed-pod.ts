@@ -22,6 +22,9 @@ export const networkAnnotation = 'dev.berth/network';
 /** Most processes of a container, where that is fewer than the daemon's own limit. */
 export const pidsLimitAnnotation = 'dev.berth/pids-limit';
 
+/** Paths of a container at which it gets an anonymous volume, a JSON list: as if its image declared them. */
+export const volumesAnnotation = 'dev.berth/volumes';
+
 type Marked = Readonly<Record<string, string>>;
 
 export function isManagedPod(labels: Marked): boolean {
@@ -44,4 +47,22 @@ export function pidsLimitOf(annotations: Marked, daemonLimit: number): number {
   const own = Number(annotations[pidsLimitAnnotation]);
   if (!Number.isInteger(own) || own <= 0) return daemonLimit;
   return daemonLimit > 0 ? Math.min(own, daemonLimit) : own;
+}
+
+/** What `volumesAnnotation` says of a container in a pod with these labels; [] for nothing that can be read. */
+export function volumePathsOf(podLabels: Marked, annotations: Marked): readonly string[] {
+  const found = isManagedPod(podLabels) ? parsed(annotations[volumesAnnotation]) : undefined;
+  return Array.isArray(found) ? found.filter((path): path is string => isAbsolute(path)) : [];
+}
+
+function isAbsolute(path: unknown): boolean {
+  return typeof path === 'string' && path.startsWith('/');
+}
+
+function parsed(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined; // whoever wrote it does not know what is read here
+  }
 }

@@ -133,6 +133,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/update.ts'),
   },
   {
+    name: 'volume',
+    group: 'containers',
+    summary: 'list, make, look at and remove volumes',
+    load: () => import('./commands/volume.ts'),
+  },
+  {
     name: 'play',
     group: 'containers',
     summary: 'run the pods of a manifest or a Compose file',

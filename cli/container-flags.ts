@@ -31,9 +31,9 @@ export const containerFlags: readonly Flag[] = [
     long: 'volume',
     short: 'v',
     kind: 'string',
-    valueName: 'HOST:PATH[:ro]',
+    valueName: '[SOURCE:]PATH[:ro]',
     repeatable: true,
-    help: 'mount a folder or file of this machine; options ro, z, rshared, rslave',
+    help: 'mount a folder or file of this machine, or a volume by name; PATH alone is a new volume that goes with the container; options ro, z, rshared, rslave',
     complete: 'file',
   },
   {

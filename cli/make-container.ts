@@ -5,7 +5,7 @@ import { type CommandContext, CommandError, UsageError } from './command.ts';
 import { CallError, type Connection } from './connection.ts';
 import { ensureImage, type PullPolicy } from './image-presence.ts';
 import { inventName } from './invented-name.ts';
-import { toPodRequest } from './pod-request.ts';
+import { namedVolumes, toPodRequest } from './pod-request.ts';
 import { startStatus } from './session.ts';
 
 export interface Made {
@@ -28,6 +28,7 @@ export async function makeContainer(
   const envFiles = flags.list('env-file').map(readEnvFile);
   const given = flags.string('name');
   const { log_root: logRoot } = await connection.admin('Info', {}, { signal });
+  const volumePaths = new Map<string, string>();
   const request = (name: string) =>
     toPodRequest({
       flags,
@@ -39,10 +40,15 @@ export async function makeContainer(
       workingDir: process.cwd(),
       logRoot,
       removeOnExit,
+      volumePath: (name) => volumePaths.get(name) ?? '',
     });
   // Mistakes in flags are told before anything is pulled.
   request(given ?? 'x');
   await ensureImage(connection, image!, flags.string('pull') as PullPolicy, output, signal);
+  for (const name of namedVolumes(flags)) {
+    const { volume } = await connection.admin('CreateVolume', { name }, { signal });
+    volumePaths.set(name, volume!.path);
+  }
   for (let attempt = 1; ; attempt += 1) {
     const name = given ?? inventName();
     const { sandbox, container, runtimeHandler } = request(name);

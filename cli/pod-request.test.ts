@@ -80,15 +80,17 @@ test('ports and volumes as docker writes them; what cannot be meant so is refuse
   expect(parsePort('[::1]:1:2')).toMatchObject({ host_ip: '::1', host_port: 1, container_port: 2 });
   for (const wrong of ['80', '0:80', '80:70000', 'a:80', '1:2/icmp'])
     expect(() => parsePort(wrong)).toThrow('--publish');
-  expect(parseVolume('./data:/data:ro,rslave', '/work')).toMatchObject({
-    host_path: '/work/data',
-    container_path: '/data',
-    readonly: true,
-    propagation: 1,
+  expect(parseVolume('./data:/data:ro,rslave')).toEqual({
+    kind: 'folder',
+    source: './data',
+    target: '/data',
+    options: { readonly: true, propagation: 1 },
   });
-  expect(() => parseVolume('data:/data', '/work')).toThrow('keeps no volumes under names');
-  expect(() => parseVolume('/data', '/work')).toThrow('is not HOST:PATH');
-  expect(() => parseVolume('/a:/b:sync', '/work')).toThrow('the option "sync" is not known');
+  expect(parseVolume('data:/data')).toMatchObject({ kind: 'named', name: 'data' });
+  expect(parseVolume('/data')).toEqual({ kind: 'anonymous', target: '/data' });
+  expect(() => parseVolume('data')).toThrow('is not SOURCE:PATH');
+  expect(() => parseVolume('a b:/data')).toThrow('neither a path nor a name');
+  expect(() => parseVolume('/a:/b:sync')).toThrow('the option "sync" is not known');
   expect(() => request('-p', '1:2', '--network', 'host', 'x')).toThrow('--publish says nothing');
   expect(() => request('--restart', 'always', 'x')).toThrow('starts no container again by itself');
 });

@@ -9,6 +9,7 @@ import {
   networkAnnotation,
   onExitLabel,
   pidsLimitAnnotation,
+  volumesAnnotation,
 } from '#base/managed-pod.ts';
 import {
   type ContainerConfigInit,
@@ -68,6 +69,8 @@ export interface RequestSource {
   /** The daemon's folder for logs of managed pods. */
   readonly logRoot: string;
   readonly removeOnExit: boolean;
+  /** Where the daemon keeps the volumes that `namedVolumes` tells of. */
+  readonly volumePath?: (name: string) => string;
 }
 
 /** Throws UsageError for a flag that cannot be meant so. */
@@ -88,6 +91,9 @@ export function toPodRequest(source: RequestSource): PodRequest {
   };
   if (ports.length > 0 && flags.string('network') !== 'default')
     throw new UsageError(`--publish says nothing with --network ${flags.string('network')}`);
+  const anonymous = volumesOf(flags).flatMap((volume) =>
+    volume.kind === 'anonymous' ? [volume.target] : [],
+  );
   const labels = {
     ...pairs(flags.list('label'), '--label'),
     [managedByLabel]: managedByCli,
@@ -98,6 +104,7 @@ export function toPodRequest(source: RequestSource): PodRequest {
     ...pairs(flags.list('annotation'), '--annotation'),
     ...(ports.length > 0 ? { [portsAnnotation]: ports.map(formatPort).join(', ') } : {}),
     ...(flags.string('network') === 'none' ? { [networkAnnotation]: 'none' } : {}),
+    ...(anonymous.length > 0 ? { [volumesAnnotation]: JSON.stringify(anonymous) } : {}),
     ...(flags.has('pids-limit') ? { [pidsLimitAnnotation]: String(flags.integer('pids-limit')) } : {}),
   };
   const security = toSecurity(flags);
@@ -155,7 +162,7 @@ function toContainer(
         : { command: [entrypoint], args: command }),
     working_dir: flags.string('workdir') ?? '',
     envs: toEnvironment(source).map(([key, value]) => ({ key, value: Buffer.from(value) as never })),
-    mounts: flags.list('volume').map((text) => parseVolume(text, source.workingDir)),
+    mounts: volumesOf(flags).flatMap((volume) => toMount(volume, source)),
     devices: devices.filter((text) => !isCdiDevice(text)).map(parseDevice),
     CDI_devices: devices.filter(isCdiDevice).map((device) => ({ name: device })),
     labels,
@@ -280,21 +287,45 @@ function toEnvironment({ flags, environment, envFiles }: RequestSource): [string
   return [...found];
 }
 
-/** `HOST:PATH[:OPTIONS]` of `-v`. Throws UsageError. */
-export function parseVolume(text: string, workingDir: string): MountInit {
-  const [source = '', target, options = ''] = text.split(':');
-  if (target === undefined || !target.startsWith('/') || source === '' || text.split(':').length > 3)
+/** Names of the volumes that flags ask for: they must be there before the container is. Throws UsageError. */
+export function namedVolumes(flags: FlagValues): readonly string[] {
+  return [...new Set(volumesOf(flags).flatMap((volume) => (volume.kind === 'named' ? [volume.name] : [])))];
+}
+
+function volumesOf(flags: FlagValues): readonly Volume[] {
+  return flags.list('volume').map(parseVolume);
+}
+
+/** What `-v` asks for. */
+export type Volume =
+  | { readonly kind: 'folder'; readonly source: string; readonly target: string; readonly options: MountInit }
+  | { readonly kind: 'named'; readonly name: string; readonly target: string; readonly options: MountInit }
+  | { readonly kind: 'anonymous'; readonly target: string };
+
+/** `HOST:PATH[:OPTIONS]`, `NAME:PATH[:OPTIONS]` or `PATH` of `-v`. Throws UsageError. */
+export function parseVolume(text: string): Volume {
+  const [source = '', target, options = '', ...more] = text.split(':');
+  if (target === undefined && source.startsWith('/')) return { kind: 'anonymous', target: source };
+  if (target === undefined || !target.startsWith('/') || source === '' || more.length > 0)
     throw new UsageError(
-      `--volume: ${JSON.stringify(text)} is not HOST:PATH[:OPTIONS] with an absolute PATH`,
-      'For instance -v /srv/data:/data:ro.',
+      `--volume: ${JSON.stringify(text)} is not SOURCE:PATH[:OPTIONS] with an absolute PATH`,
+      'For instance -v /srv/data:/data:ro for a folder, -v data:/data for a volume.',
     );
-  if (!/^[./~]/.test(source))
+  const known: MountInit = Object.assign({}, ...options.split(',').map(volumeOption));
+  if (/^[./~]/.test(source)) return { kind: 'folder', source, target, options: known };
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(source))
     throw new UsageError(
-      `--volume: ${JSON.stringify(source)} is no path: Berth keeps no volumes under names`,
-      `Give a folder, which is made if it is missing: -v ./${source}:${target}.`,
+      `--volume: ${JSON.stringify(source)} is neither a path nor a name for a volume`,
+      `A folder of this machine begins with / or ./: -v ./${source}:${target}.`,
     );
-  const mount = { container_path: target, host_path: resolve(workingDir, source) };
-  return Object.assign(mount, ...options.split(',').map(volumeOption));
+  return { kind: 'named', name: source, target, options: known };
+}
+
+function toMount(volume: Volume, { workingDir, volumePath }: RequestSource): MountInit[] {
+  if (volume.kind === 'anonymous') return []; // the daemon makes it, see `volumesAnnotation`
+  const hostPath =
+    volume.kind === 'named' ? (volumePath?.(volume.name) ?? '') : resolve(workingDir, volume.source);
+  return [{ container_path: volume.target, host_path: hostPath, ...volume.options }];
 }
 
 function volumeOption(option: string): MountInit {

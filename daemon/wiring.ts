@@ -53,6 +53,7 @@ import { MappedLayers } from '#runtime/sandbox/user-namespace.ts';
 import { cgroupsPath } from '#runtime/spec/cgroups-path.ts';
 import type { HostFacts } from '#runtime/spec/inputs.ts';
 import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
+import { NamedVolumes } from '#runtime/volumes/named-volumes.ts';
 import { openDatabase, reserveLogRoom } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
 import type { NodeInsight } from './insight.ts';
@@ -329,6 +330,12 @@ export async function buildServices(
   const checkpointSupport = new CheckpointSupport({
     findCriu: () => findProgram([config.checkpoint.criuPath || 'criu'], programDirs),
   });
+  const measureFolder = async (path: string) => (await measureTree(path)).usedBytes;
+  const namedVolumes = new NamedVolumes({
+    folder: paths.namedVolumes,
+    containers: containerRecords,
+    measureFolder,
+  });
   const containers: CrunContainers = new CrunContainers({
     sandboxes: sandboxRecords,
     containers: containerRecords,
@@ -347,6 +354,7 @@ export async function buildServices(
     defaultSeccompProfile,
     cdi,
     ociHooks,
+    namedVolumes,
     announcer,
     hooks,
     restores: new RestoreSources({
@@ -448,6 +456,7 @@ export async function buildServices(
         parseArchive: (sink) => new TarParser(sink),
       }),
     }),
+    volumes: namedVolumes,
     images: images.operations,
     layers: new WritableLayers({
       containers,
@@ -456,7 +465,7 @@ export async function buildServices(
       paths,
       images,
       snapshotter,
-      measureFolder: async (path) => (await measureTree(path)).usedBytes,
+      measureFolder,
       log,
     }),
   };
@@ -500,6 +509,7 @@ export async function buildServices(
     },
     recover: async () => {
       images.recover();
+      await namedVolumes.recover();
       await network.start();
       containers.watchExits();
       const boot = compareBoot(rootDir);

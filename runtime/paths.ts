@@ -17,6 +17,8 @@ export class RuntimePaths {
   readonly namespaces: string;
   /** Log folders of managed pods, each removed with its pod. */
   readonly logs: string;
+  /** Volumes with names, a folder each. */
+  readonly namedVolumes: string;
 
   constructor(roots: RuntimeRoots) {
     this.roots = roots;
@@ -24,6 +26,7 @@ export class RuntimePaths {
     this.sockets = join(roots.state, 'attach');
     this.namespaces = join(roots.state, 'namespaces');
     this.logs = join(roots.root, 'logs');
+    this.namedVolumes = join(roots.root, 'named-volumes');
   }
 
   /** Files of a sandbox: resolv.conf, hostname, hosts, shm. */

@@ -19,8 +19,9 @@ export const command: CommandBody = {
   async run({ flags, output, signal, connect }) {
     const connection = await connect();
     const usage = await connection.admin('DiskUsage', {}, { signal });
+    const { volumes: named } = await connection.admin('ListVolumes', { measure: true }, { signal });
     if (flags.boolean('json')) {
-      output.json(usage);
+      output.json({ ...usage, named_volumes: named });
       return 0;
     }
     const { images, containers, volumes } = usage;
@@ -48,6 +49,16 @@ export const command: CommandBody = {
         active: volumes.length,
         bytes: sum(volumes, ({ used_bytes }) => used_bytes),
         reclaimable: undefined,
+      },
+      {
+        type: 'Volumes',
+        count: named.length,
+        active: named.filter(({ containers: users }) => users.length > 0).length,
+        bytes: sum(named, ({ used_bytes }) => used_bytes),
+        reclaimable: sum(
+          named.filter(({ containers: users }) => users.length === 0),
+          ({ used_bytes }) => used_bytes,
+        ),
       },
     ];
     output.table(rows, [
@@ -93,6 +104,17 @@ export const command: CommandBody = {
       { title: 'ID', value: ({ id }) => shortId(id) },
       { title: 'WRITABLE LAYER', align: 'right', value: ({ writable_bytes }) => formatSize(writable_bytes) },
     ]);
+    if (named.length > 0) {
+      output.line();
+      output.table(named, [
+        { title: 'VOLUME', value: ({ name }) => name },
+        {
+          title: 'USED BY',
+          value: ({ containers: users }) => users.map((id) => names.get(id) ?? shortId(id)).join(', '),
+        },
+        { title: 'SIZE', align: 'right', value: ({ used_bytes }) => formatSize(used_bytes) },
+      ]);
+    }
     if (volumes.length === 0) return 0;
     output.line();
     output.table(volumes, [

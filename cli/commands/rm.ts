@@ -5,7 +5,7 @@ import { removeContainer } from '../lifecycle.ts';
 
 export const command: CommandBody = {
   description: [
-    'Removes containers with all that they wrote, their logs and anonymous volumes. Folders mounted with -v stay.',
+    'Removes containers with all that they wrote, their logs and anonymous volumes. Folders and named volumes stay.',
     'One that runs is removed with --force only. One that `berth run` did not make belongs to somebody else, a kubelet perhaps: that is asked about first.',
   ],
   arguments: [{ name: 'CONTAINER', required: true, repeatable: true, complete: 'container' }],

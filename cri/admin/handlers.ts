@@ -20,6 +20,7 @@ import { saveImages } from './rpc/save-images.ts';
 import { statPath } from './rpc/stat-path.ts';
 import { tagImage } from './rpc/tag-image.ts';
 import { verifyLogin } from './rpc/verify-login.ts';
+import { createVolume, listVolumes, removeVolume } from './rpc/volumes.ts';
 import { waitContainer } from './rpc/wait-container.ts';
 import type { AdminServices } from './services.ts';
 
@@ -46,5 +47,8 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     DiffContainer: diffContainer(services),
     DiskUsage: diskUsage(services),
     PruneImages: pruneImages(services),
+    ListVolumes: listVolumes(services),
+    CreateVolume: createVolume(services),
+    RemoveVolume: removeVolume(services),
   };
 }

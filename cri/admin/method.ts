@@ -61,6 +61,7 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
   'SaveImages',
   'DiffContainer',
   'DiskUsage',
+  'ListVolumes',
 ] satisfies AdminRpcName[]);
 
 /** What the adapter has to know of an RPC of the admin service. */

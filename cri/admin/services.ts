@@ -4,6 +4,7 @@ import type { ImageOperations } from '#images/operator/contract.ts';
 import type { ContainerManager } from '#runtime/contract.ts';
 import type { ContainerOperations } from '#runtime/operator/contract.ts';
 import type { ContainerLayers } from '#runtime/operator/layer-contract.ts';
+import type { VolumeOperations } from '#runtime/volumes/contract.ts';
 import type { RuntimeFacts, StreamingUrls } from '../services.ts';
 
 /** What Info tells beyond the facts that the CRI's Status has. */
@@ -24,4 +25,5 @@ export interface AdminServices {
   readonly operations: ContainerOperations;
   readonly images: ImageOperations;
   readonly layers: ContainerLayers;
+  readonly volumes: VolumeOperations;
 }

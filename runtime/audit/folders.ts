@@ -50,13 +50,17 @@ function findUnowned(input: AuditInput): Finding[] {
   const mapped = list(join(paths.roots.state, 'm'))
     .filter((name) => !owners.hasSandboxWith(name))
     .map((name) => leak('mapped layers', '', join(paths.roots.state, 'm', name)));
+  // Only what was cut short while it was made or removed: a volume that nothing uses is somebody's data.
+  const volumes = list(paths.namedVolumes)
+    .filter((name) => name.startsWith('.'))
+    .map((name) => leak('volume', '', join(paths.namedVolumes, name)));
   const logFolders = new Set(input.sandboxes.map(({ config }) => config.logDirectory));
   const logs = list(paths.logs)
     .map((name) => join(paths.logs, name))
     // A record that cannot be read may name any of them.
     .filter((folder) => input.damaged.length === 0 && !logFolders.has(folder))
     .map((folder) => leak('log folder', '', folder));
-  return [...unowned, ...pins, ...mapped, ...logs];
+  return [...unowned, ...pins, ...mapped, ...volumes, ...logs];
 }
 
 /** Files of execs carry the pid of the daemon that made them: those of another daemon are over. */

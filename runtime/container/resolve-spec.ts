@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { messageOf, RuntimeError } from '#base/errors.ts';
+import { volumePathsOf } from '#base/managed-pod.ts';
 import { isRunning } from '#host/proc.ts';
 import { readFileInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { Image } from '#images/contract.ts';
@@ -24,6 +25,7 @@ import { buildContainerSpec } from '../spec/container-spec.ts';
 import type { HostFacts, ResolvedMount, ResolvedUser } from '../spec/inputs.ts';
 import type { OciSpec } from '../spec/oci-spec.ts';
 import { resolveUser } from '../spec/user.ts';
+import type { NamedVolumes } from '../volumes/named-volumes.ts';
 import type { ContainerConfig } from './config.ts';
 import { lazyMounts, listHostDevices, resolveDevices, resolveHostMount } from './host-mounts.ts';
 import type { ContainerRecord } from './record.ts';
@@ -43,6 +45,7 @@ export interface SpecResolverOptions {
   readonly defaultSeccompProfile: string | undefined;
   readonly cdi: CdiRegistry;
   readonly ociHooks: OciHookFolders;
+  readonly namedVolumes: Pick<NamedVolumes, 'prepare'>;
 }
 
 /** What a container is made from, beside its request. */
@@ -98,21 +101,26 @@ export class SpecResolver {
     image: Image,
     signal: AbortSignal,
   ): Promise<ResolvedMount[]> {
+    const { paths, namedVolumes } = this.#options;
+    const rootfs = paths.rootfs(record.id);
+    const owner = rootOwner(sandbox.config);
     const mountTable = lazyMounts();
     const requested: ResolvedMount[] = [];
-    for (const mount of record.config.mounts)
+    for (const mount of record.config.mounts) {
+      if (!mount.image)
+        await namedVolumes.prepare(mount.hostPath, { rootfs, path: mount.containerPath, owner }, signal);
       requested.push(
         mount.image
           ? await this.#options.imageVolumes.resolve(sandbox, mount)
           : resolveHostMount(mount, mountTable),
       );
-    const { paths } = this.#options;
+    }
     const volumes = await makeVolumes(
-      image.config.volumes,
+      [...image.config.volumes, ...volumePathsOf(sandbox.config.labels, record.config.annotations)],
       record.config.mounts,
-      paths.rootfs(record.id),
+      rootfs,
       paths.volumes(record.id),
-      rootOwner(sandbox.config),
+      owner,
       signal,
     );
     return [...volumes, ...requested];

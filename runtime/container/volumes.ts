@@ -43,11 +43,16 @@ export async function makeVolumes(
 }
 
 /**
- * Copies what stands at `path` in the root file system, links kept as links. The folder is found without following links
+ * Copies, with owner and mode, what stands at `path` in the root file system, links kept as links. The folder is found without following links
  * out; nothing but this daemon writes there before the container starts, so its real path stays good for the copy.
+ * Throws Internal.
  */
-async function copyUp(
-  from: { rootfs: string; path: string; owner: { uid: number; gid: number } },
+export async function copyUp(
+  from: {
+    readonly rootfs: string;
+    readonly path: string;
+    readonly owner: { readonly uid: number; readonly gid: number };
+  },
   volume: string,
   signal: AbortSignal,
 ): Promise<void> {

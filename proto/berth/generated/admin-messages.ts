@@ -561,6 +561,63 @@ export interface PrunedImageInit {
   names?: readonly string[] | undefined;
 }
 
+export interface Volume {
+  name: string;
+  path: string;
+  labels: { readonly [key: string]: string };
+  created_at: bigint;
+  containers: readonly string[];
+  used_bytes: bigint;
+}
+export interface VolumeInit {
+  name?: string | undefined;
+  path?: string | undefined;
+  labels?: { readonly [key: string]: string } | undefined;
+  created_at?: bigint | undefined;
+  containers?: readonly string[] | undefined;
+  used_bytes?: bigint | undefined;
+}
+
+export interface ListVolumesRequest {
+  measure: boolean;
+}
+export interface ListVolumesRequestInit {
+  measure?: boolean | undefined;
+}
+
+export interface ListVolumesResponse {
+  volumes: readonly Volume[];
+}
+export interface ListVolumesResponseInit {
+  volumes?: readonly VolumeInit[] | undefined;
+}
+
+export interface CreateVolumeRequest {
+  name: string;
+  labels: { readonly [key: string]: string };
+}
+export interface CreateVolumeRequestInit {
+  name?: string | undefined;
+  labels?: { readonly [key: string]: string } | undefined;
+}
+
+export interface CreateVolumeResponse {
+  volume: Volume | undefined;
+}
+export interface CreateVolumeResponseInit {
+  volume?: VolumeInit | undefined;
+}
+
+export interface RemoveVolumeRequest {
+  name: string;
+}
+export interface RemoveVolumeRequestInit {
+  name?: string | undefined;
+}
+
+export type RemoveVolumeResponse = Record<never, never>;
+export type RemoveVolumeResponseInit = Record<never, never>;
+
 /** Decoded messages by name. */
 export interface Messages {
   InfoRequest: InfoRequest;
@@ -616,6 +673,13 @@ export interface Messages {
   PruneImagesRequest: PruneImagesRequest;
   PruneImagesResponse: PruneImagesResponse;
   PrunedImage: PrunedImage;
+  Volume: Volume;
+  ListVolumesRequest: ListVolumesRequest;
+  ListVolumesResponse: ListVolumesResponse;
+  CreateVolumeRequest: CreateVolumeRequest;
+  CreateVolumeResponse: CreateVolumeResponse;
+  RemoveVolumeRequest: RemoveVolumeRequest;
+  RemoveVolumeResponse: RemoveVolumeResponse;
 }
 
 /** Messages to encode by name. */
@@ -673,6 +737,13 @@ export interface MessageInits {
   PruneImagesRequest: PruneImagesRequestInit;
   PruneImagesResponse: PruneImagesResponseInit;
   PrunedImage: PrunedImageInit;
+  Volume: VolumeInit;
+  ListVolumesRequest: ListVolumesRequestInit;
+  ListVolumesResponse: ListVolumesResponseInit;
+  CreateVolumeRequest: CreateVolumeRequestInit;
+  CreateVolumeResponse: CreateVolumeResponseInit;
+  RemoveVolumeRequest: RemoveVolumeRequestInit;
+  RemoveVolumeResponse: RemoveVolumeResponseInit;
 }
 
 export type MessageName = keyof Messages;

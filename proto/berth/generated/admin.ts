@@ -36,4 +36,7 @@ export const Admin = {
   DiffContainer: { name: 'DiffContainer', path: '/berth.admin.v1.Admin/DiffContainer', requestType: 'DiffContainerRequest', responseType: 'DiffContainerResponse', requestStream: false, responseStream: true },
   DiskUsage: { name: 'DiskUsage', path: '/berth.admin.v1.Admin/DiskUsage', requestType: 'DiskUsageRequest', responseType: 'DiskUsageResponse', requestStream: false, responseStream: false },
   PruneImages: { name: 'PruneImages', path: '/berth.admin.v1.Admin/PruneImages', requestType: 'PruneImagesRequest', responseType: 'PruneImagesResponse', requestStream: false, responseStream: false },
+  ListVolumes: { name: 'ListVolumes', path: '/berth.admin.v1.Admin/ListVolumes', requestType: 'ListVolumesRequest', responseType: 'ListVolumesResponse', requestStream: false, responseStream: false },
+  CreateVolume: { name: 'CreateVolume', path: '/berth.admin.v1.Admin/CreateVolume', requestType: 'CreateVolumeRequest', responseType: 'CreateVolumeResponse', requestStream: false, responseStream: false },
+  RemoveVolume: { name: 'RemoveVolume', path: '/berth.admin.v1.Admin/RemoveVolume', requestType: 'RemoveVolumeRequest', responseType: 'RemoveVolumeResponse', requestStream: false, responseStream: false },
 } as const satisfies Record<string, Method>;
