@@ -33,7 +33,8 @@ async function ensureProgram(
 ): Promise<string> {
   const program = join(dir, 'root', path);
   const done = join(dir, 'done');
-  if (existsSync(done)) return program;
+  // Patched with the paths of this folder, it starts nowhere else: the checkout may have been moved or copied.
+  if (existsSync(done) && (await tryCommand(program, ['--version'])) !== '') return program;
   mkdirSync(dir, { recursive: true });
   const root = await unpackWithDependencies(dir, suite, packages);
   await patchProgram(root, program, /^$/);

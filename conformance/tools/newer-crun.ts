@@ -16,7 +16,9 @@ const packages = ['crun', 'libc6', 'libseccomp2', 'libyajl2', 'libcap2', 'libsys
 export async function ensureNewerCrun(): Promise<string> {
   const dir = join(cacheDir('tools'), `crun-${suite}`);
   const program = join(dir, 'crun');
-  if (existsSync(program)) return program;
+  // Patched with the paths of this folder, it starts nowhere else: the checkout may have been moved or copied.
+  const isUsable = existsSync(program) && (await runCommand(program, ['--version']).catch(() => '')) !== '';
+  if (isUsable) return program;
   const root = await unpackPackages(dir, suite, packages);
   const patched = join(root, 'usr/bin/crun');
   await patchProgram(root, patched, /^lib(seccomp|yajl|cap|systemd)\.so/);
