@@ -373,13 +373,16 @@ describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
       'another variable': [one, counter('two', { envs: [{ key: 'A', value: Buffer.from('b') }] })],
       'another folder': [one, counter('two', { working_dir: '/tmp' })],
       'another user': [one, counter('two', { linux: { security_context: { run_as_user: { value: 5n } } } })],
+      'a log that no monitor writes': [one, counter('two', { log_path: 'a:b.log' })],
     };
+    const restores = join(dir, 'root', 'restores');
     for (const [what, container_configs] of Object.entries(wrong)) {
       const request = { checkpoint_path, config: podConfig('strict-again'), container_configs };
       await expect(client.call('RestorePod', request), what).rejects.toMatchObject({
         code: status.INVALID_ARGUMENT,
       });
       expect(await client.call('ListPodSandbox', {}), what).toEqual(before);
+      expect(existsSync(restores) ? readdirSync(restores) : [], what).toEqual([]);
     }
     const request = { checkpoint_path, config: podConfig('strict-again'), container_configs: [one, two] };
     await expect(client.call('RestorePod', { ...request, runtime_handler: 'runc' })).rejects.toMatchObject({

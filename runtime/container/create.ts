@@ -84,14 +84,16 @@ export class ContainerCreator {
     const origin = await this.#findOrigin(id, sandbox, config, source, handler, signal);
     if (origin.checkpoint)
       undo.add('remove the checkpoint', () => removeVolumes(this.#options.paths.restore(id)));
-    const record = this.#newRecord(id, sandbox, config, origin.image, handler);
-    undo.add('forget the record', () => containers.remove(id));
+    let record: ContainerRecord | undefined;
     try {
-      await step('create-container/record', () => containers.put(record));
-      return await this.#build(record, sandbox, origin, handler, undo, signal);
+      const initial = this.#newRecord(id, sandbox, config, origin.image, handler);
+      undo.add('forget the record', () => containers.remove(id));
+      record = initial;
+      await step('create-container/record', () => containers.put(initial));
+      return await this.#build(initial, sandbox, origin, handler, undo, signal);
     } catch (error) {
       const failures = await undo.run();
-      if (failures.length > 0)
+      if (record && failures.length > 0)
         containers.put({
           ...record,
           state: 'unknown',
