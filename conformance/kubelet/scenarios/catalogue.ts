@@ -5,6 +5,7 @@ import { faults } from './faults.ts';
 import { images } from './images.ts';
 import { lifecycle } from './lifecycle.ts';
 import { namespaces } from './namespaces.ts';
+import { play } from './play.ts';
 import { resources } from './resources.ts';
 import type { Scenario } from './scenario.ts';
 import { security } from './security.ts';
@@ -24,4 +25,5 @@ export const scenarios: readonly Scenario[] = [
   ...events,
   ...faults,
   ...disk,
+  ...play,
 ];
