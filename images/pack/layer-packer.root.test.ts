@@ -124,6 +124,9 @@ test('whiteouts and opaque folders of overlayfs become those of an image, where 
   writeFileSync(join(upper, 'replaced/fresh'), 'x');
   mkdirSync(join(upper, 'mounted'));
   writeFileSync(join(upper, 'mounted/file'), 'x');
+  execFileSync('chmod', ['1750', upper]);
+  expect(entriesOf(await pack(overlay(['mounted'])))[0]).toMatchObject({ name: './', mode: 0o1750 });
+  execFileSync('chmod', ['755', upper]);
   const names = entriesOf(await pack(overlay(['mounted']))).map(({ name }) => name);
   expect(names.toSorted()).toEqual([
     '.wh.gone',

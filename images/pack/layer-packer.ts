@@ -105,7 +105,7 @@ async function packOne(
   const isDevice = type === 'char' || type === 'block';
   const [devMajor, devMinor] = isDevice ? splitDevice(stat.rdev) : [0, 0];
   const entry: TarEntry = {
-    name: type === 'directory' ? `${path}/` : path,
+    name: type === 'directory' ? `${path === '' ? '.' : path}/` : path,
     type: known === undefined ? type : 'hardlink',
     linkName: known ?? (type === 'symlink' ? readlinkSync(absolute, 'latin1') : ''),
     mode: Number(stat.mode & 0o7777n),

@@ -76,8 +76,18 @@ function namesIn(root: string, path: string): string[] {
 /** The changes, parents before what is in them. Throws FailedPrecondition for a directory that overlayfs has redirected. */
 export function* listTreeChanges(tree: ChangedTree): Generator<Change> {
   const excluded = new Set(tree.excluded.map((path) => Buffer.from(path, 'utf8').toString('latin1')));
+  const root = find(tree.directory, '');
+  if (root && isOddRoot(root, tree.lowerDirs[0]))
+    yield { kind: 'changed', path: '', stat: root, isOpaque: false };
   if (tree.form === 'overlay') yield* overlayChanges(tree, excluded, '', tree.lowerDirs);
   else yield* wholeChanges(tree.directory, tree.lowerDirs[0], excluded, '');
+}
+
+/** Whether the root itself is other than the one below, or than one that nothing is said of. */
+function isOddRoot(root: BigIntStats, lower: string | undefined): boolean {
+  const below = lower === undefined ? undefined : find(lower, '');
+  const { mode, uid, gid } = below ?? { mode: 0o755n, uid: 0n, gid: 0n };
+  return (root.mode & 0o7777n) !== (mode & 0o7777n) || root.uid !== uid || root.gid !== gid;
 }
 
 /** `lowers` are those that show through at `folder`. */

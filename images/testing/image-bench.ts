@@ -9,6 +9,7 @@ import { performMount, unmountAll } from '#host/mount.ts';
 import type { Snapshot } from '../contract.ts';
 import { defaultTransferLimits, type TransferLimits } from '../registry/transport.ts';
 import { LocalImageService, type LocalImageServiceOptions } from '../service.ts';
+import { NativeSnapshotter } from '../snapshots/native.ts';
 import { OverlaySnapshotter } from '../snapshots/overlay.ts';
 import type { LayerSnapshotter } from '../snapshots/snapshotter.ts';
 import { defaultUnpackLimits } from '../unpack/layer-writer.ts';
@@ -24,6 +25,8 @@ export interface BenchOptions extends Partial<LocalImageServiceOptions> {
   readonly helperDirs?: readonly string[];
   readonly mostProcesses?: number;
   readonly compileCacheDir?: string;
+  /** Snapshots by plain copies. */
+  readonly isNative?: boolean;
 }
 
 export class ImageBench {
@@ -53,7 +56,8 @@ export class ImageBench {
     });
     const bootId = options.bootId ?? 'boot-1';
     const { processes } = this;
-    this.snapshotter = new OverlaySnapshotter({
+    const Snapshotter = options.isNative === true ? NativeSnapshotter : OverlaySnapshotter;
+    this.snapshotter = new Snapshotter({
       root: join(this.root, 'store'),
       database,
       processes,
@@ -106,7 +110,9 @@ export class ImageBench {
   leftovers(): string[] {
     const list = (path: string) =>
       readdirSync(join(this.root, 'store', path)).map((name) => `${path}/${name}`);
-    return ['snapshots', 'unpacking', 'trash', 'content/ingest', 'content/blobs/sha256'].flatMap(list);
+    return ['snapshots', 'unpacking', 'staging', 'trash', 'content/ingest', 'content/blobs/sha256'].flatMap(
+      list,
+    );
   }
 
   /** Blocks of the store, as du counts them. */

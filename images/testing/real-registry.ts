@@ -86,7 +86,9 @@ export class RealRegistry implements ImageTarget {
     if (put.status !== 201) throw new Error(`pushing a manifest: ${put.status} ${await put.text()}`);
   }
 
+  /** Idempotent. */
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill('SIGKILL');
     await exited;
