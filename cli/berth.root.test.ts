@@ -187,6 +187,22 @@ test('names are unique, and ports lead to the container until it is stopped', as
   await berth.ok('rm', '-f', 'web');
 });
 
+test('a port without one of this machine gets a free one, which stays; one that is taken is refused', async () => {
+  const serve = ['busybox', 'sh', '-c', 'echo page > /index.html; exec httpd -f -h /'];
+  await berth.ok('run', '-d', '--name', 'any', '-p', '80', '-p', '127.0.0.1::81/udp', ...serve);
+  const shown = await berth.ok('port', 'any');
+  const [, port] = /^80\/tcp -> 0\.0\.0\.0:(\d+)$/m.exec(shown)!;
+  expect(shown).toMatch(/^81\/udp -> 127\.0\.0\.1:\d+$/m);
+  const fetched = () => fetch(`http://127.0.0.1:${port}/index.html`).then((reply) => reply.text());
+  expect(await until(() => fetched().catch(() => undefined), 5000, 'the page')).toBe('page\n');
+  const taken = await berth.run(['run', '-d', '--name', 'other', '-p', `${port}:80`, ...serve]);
+  expect(taken).toMatchObject({ status: 125, stderr: expect.stringContaining('leads to pod any already') });
+  expect(await berth.ok('ps', '-aq', '--filter', 'name=other')).toBe('');
+  await berth.ok('restart', '-t', '0', 'any');
+  expect(await berth.ok('port', 'any')).toBe(shown);
+  await berth.ok('rm', '-f', 'any');
+});
+
 test('a terminal that closes leaves its container running, and a daemon that restarts does too', async () => {
   const terminal = berth.onTerminal(['run', '-it', '--name', 'left', 'busybox', 'sh']);
   await terminal.until('# ');

@@ -40,9 +40,15 @@ export const containerFlags: readonly Flag[] = [
     long: 'publish',
     short: 'p',
     kind: 'string',
-    valueName: '[IP:]HOST:PORT[/PROTOCOL]',
+    valueName: '[[IP:]HOST:]PORT[/PROTOCOL]',
     repeatable: true,
-    help: 'make a port of the container a port of this machine',
+    help: 'make a port of the container a port of this machine, a free one unless said; see berth port',
+  },
+  {
+    long: 'publish-all',
+    short: 'P',
+    kind: 'boolean',
+    help: 'the same for all ports that the image declares',
   },
   {
     long: 'network',

@@ -1,11 +1,13 @@
 /** What `run` and `create` share: the image, the pod, the container in it. */
 import { readFileSync } from 'node:fs';
 import { messageOf } from '#base/errors.ts';
+import type { PortMappingInit } from '#proto/generated/cri.ts';
 import { type CommandContext, CommandError, UsageError } from './command.ts';
 import { CallError, type Connection } from './connection.ts';
+import type { FlagValues } from './flag-values.ts';
 import { ensureImage, type PullPolicy } from './image-presence.ts';
 import { inventName } from './invented-name.ts';
-import { namedVolumes, toPodRequest } from './pod-request.ts';
+import { formatPort, namedVolumes, publishedPorts, toPodRequest } from './pod-request.ts';
 import { startStatus } from './session.ts';
 
 export interface Made {
@@ -28,6 +30,7 @@ export async function makeContainer(
   const envFiles = flags.list('env-file').map(readEnvFile);
   const given = flags.string('name');
   const { log_root: logRoot } = await connection.admin('Info', {}, { signal });
+  let ports: readonly PortMappingInit[] | undefined;
   const volumePaths = new Map<string, string>();
   const request = (name: string) =>
     toPodRequest({
@@ -40,6 +43,7 @@ export async function makeContainer(
       workingDir: process.cwd(),
       logRoot,
       removeOnExit,
+      ...(ports === undefined ? {} : { ports }),
       volumePath: (name) => volumePaths.get(name) ?? '',
     });
   // Mistakes in flags are told before anything is pulled.
@@ -49,6 +53,7 @@ export async function makeContainer(
     const { volume } = await connection.admin('CreateVolume', { name }, { signal });
     volumePaths.set(name, volume!.path);
   }
+  ports = await choosePorts(connection, flags, image!, signal);
   for (let attempt = 1; ; attempt += 1) {
     const name = given ?? inventName();
     const { sandbox, container, runtimeHandler } = request(name);
@@ -86,6 +91,34 @@ export async function makeContainer(
       });
     }
   }
+}
+
+/** What is published, with a port of this machine for each that none was said for. Throws CallError for one that is taken. */
+async function choosePorts(
+  connection: Connection,
+  flags: FlagValues,
+  image: string,
+  signal: AbortSignal,
+): Promise<readonly PortMappingInit[]> {
+  const wanted = publishedPorts(
+    flags,
+    flags.boolean('publish-all') ? await exposedPorts(connection, image, signal) : [],
+  );
+  if (wanted.length === 0) return [];
+  const wishes = wanted.map((port) => ({
+    protocol: formatPort(port).split('/').at(-1)!,
+    host_ip: port.host_ip!,
+    host_port: port.host_port!,
+  }));
+  const { host_ports: chosen } = await connection.admin('ChoosePorts', { wishes }, { signal });
+  return wanted.map((port, at) => ({ ...port, host_port: chosen[at]! }));
+}
+
+/** `80/tcp` and the like, as the image declares them. */
+async function exposedPorts(connection: Connection, image: string, signal: AbortSignal): Promise<string[]> {
+  const { config } = await connection.admin('DescribeImage', { image }, { signal });
+  const { config: own } = JSON.parse(config) as { config?: { ExposedPorts?: Record<string, unknown> } };
+  return Object.keys(own?.ExposedPorts ?? {});
 }
 
 function readEnvFile(path: string): string {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { NamespaceMode, Protocol } from '#proto/generated/cri.ts';
 import { containerFlags } from './container-flags.ts';
 import { parseCommandWords } from './parse.ts';
-import { parsePort, parseVolume, toPodRequest } from './pod-request.ts';
+import { parsePort, parsePorts, parseVolume, toPodRequest } from './pod-request.ts';
 
 function request(...words: string[]) {
   const { flags, args } = parseCommandWords(words, {
@@ -78,6 +78,15 @@ test('ports and volumes as docker writes them; what cannot be meant so is refuse
     protocol: Protocol.UDP,
   });
   expect(parsePort('[::1]:1:2')).toMatchObject({ host_ip: '::1', host_port: 1, container_port: 2 });
+  expect(parsePorts('80')).toMatchObject([{ host_port: 0, container_port: 80, protocol: Protocol.TCP }]);
+  expect(parsePorts('127.0.0.1::53/udp')).toMatchObject([
+    { host_ip: '127.0.0.1', host_port: 0, container_port: 53, protocol: Protocol.UDP },
+  ]);
+  expect(parsePorts('8000-8001:90-91')).toMatchObject([
+    { host_port: 8000, container_port: 90 },
+    { host_port: 8001, container_port: 91 },
+  ]);
+  for (const wrong of ['1-3:1-2', '3-1', '1:', ':']) expect(() => parsePorts(wrong)).toThrow('--publish');
   for (const wrong of ['80', '0:80', '80:70000', 'a:80', '1:2/icmp'])
     expect(() => parsePort(wrong)).toThrow('--publish');
   expect(parseVolume('./data:/data:ro,rslave')).toEqual({

@@ -71,6 +71,8 @@ export interface RequestSource {
   readonly removeOnExit: boolean;
   /** Where the daemon keeps the volumes that `namedVolumes` tells of. */
   readonly volumePath?: (name: string) => string;
+  /** What `publishedPorts` tells of, with host ports that the daemon chose. */
+  readonly ports?: readonly PortMappingInit[];
 }
 
 /** Throws UsageError for a flag that cannot be meant so. */
@@ -83,14 +85,12 @@ export function toPodRequest(source: RequestSource): PodRequest {
       'A kubelet does, and so does systemd with `berth start -a NAME` in a unit with Restart=.',
     );
   checkName(name);
-  const ports = flags.list('publish').map(parsePort);
+  const ports = source.ports ?? publishedPorts(flags, []);
   const namespaces = {
     network: flags.string('network') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
     pid: flags.string('pid') === 'host' ? NamespaceMode.NODE : NamespaceMode.CONTAINER,
     ipc: flags.string('ipc') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
   };
-  if (ports.length > 0 && flags.string('network') !== 'default')
-    throw new UsageError(`--publish says nothing with --network ${flags.string('network')}`);
   const anonymous = volumesOf(flags).flatMap((volume) =>
     volume.kind === 'anonymous' ? [volume.target] : [],
   );
@@ -114,7 +114,7 @@ export function toPodRequest(source: RequestSource): PodRequest {
     hostname:
       namespaces.network === NamespaceMode.NODE ? '' : (flags.string('hostname') ?? name.slice(0, 63)),
     log_directory: posix.join(source.logRoot, name),
-    port_mappings: ports,
+    port_mappings: [...ports],
     labels,
     annotations,
     ...dnsOf(flags),
@@ -350,22 +350,59 @@ function volumeOption(option: string): MountInit {
   return known[option]!;
 }
 
-/** `[IP:]HOST:PORT[/PROTOCOL]` of `-p`. Throws UsageError. */
+/** `[IP:]HOST:PORT[/PROTOCOL]` with one port each. Throws UsageError. */
 export function parsePort(text: string): PortMappingInit {
-  const match = /^(?:(\[[0-9a-f:.]+\]|[0-9.]+):)?(\d+):(\d+)(?:\/(tcp|udp|sctp))?$/i.exec(text);
-  const [host, port] = [Number(match?.[2]), Number(match?.[3])];
-  if (match === null || !isPort(host) || !isPort(port))
-    throw new UsageError(
-      `--publish: ${JSON.stringify(text)} is not [IP:]HOST:PORT[/PROTOCOL]`,
-      'For instance -p 8080:80: port 8080 of this machine, port 80 of the container.',
-    );
+  const [port, ...more] = parsePorts(text);
+  if (port === undefined || more.length > 0 || port.host_port === 0) throw wrongPort(text);
+  return port;
+}
+
+/**
+ * `[[IP:][HOST]:]PORT[/PROTOCOL]` of `-p`, where HOST and PORT may be ranges of one length. A host port of 0 is to be chosen.
+ * Throws UsageError.
+ */
+export function parsePorts(text: string): PortMappingInit[] {
+  const range = '\\d+(?:-\\d+)?';
+  const match = new RegExp(
+    `^(?:(?:(\\[[0-9a-f:.]+\\]|[0-9.]+):)?(${range})?:)?(${range})(?:/(tcp|udp|sctp))?$`,
+    'i',
+  ).exec(text);
+  const container = match === null ? [] : portsIn(match[3]!);
+  const host = match?.[2] === undefined ? container.map(() => 0) : portsIn(match[2]);
+  if (match === null || container.length === 0 || host.length !== container.length) throw wrongPort(text);
   const protocols: Readonly<Record<string, number>> = Protocol;
-  return {
+  return container.map((port, at) => ({
     host_ip: (match[1] ?? '').replace(/^\[|\]$/g, ''),
-    host_port: host,
+    host_port: host[at]!,
     container_port: port,
     protocol: protocols[(match[4] ?? 'tcp').toUpperCase()]!,
-  };
+  }));
+}
+
+function wrongPort(text: string): UsageError {
+  return new UsageError(
+    `--publish: ${JSON.stringify(text)} is not [[IP:]HOST:]PORT[/PROTOCOL]`,
+    'For instance -p 8080:80: port 8080 of this machine, port 80 of the container; ranges must be of one length.',
+  );
+}
+
+/** [] for what is no range of ports. */
+function portsIn(text: string): number[] {
+  const [first = 0, last = first] = text.split('-').map(Number);
+  if (!isPort(first) || !isPort(last) || last < first) return [];
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+}
+
+/** What the flags publish, with the image's own ports (`80/tcp`) for -P. Throws UsageError. */
+export function publishedPorts(flags: FlagValues, exposed: readonly string[]): readonly PortMappingInit[] {
+  const asked = flags.list('publish').flatMap(parsePorts);
+  const isAsked = (port: PortMappingInit) =>
+    asked.some((each) => each.container_port === port.container_port && each.protocol === port.protocol);
+  const others = flags.boolean('publish-all') ? exposed.flatMap(parsePorts) : [];
+  const ports = [...asked, ...others.filter((port) => !isAsked(port))];
+  if (ports.length > 0 && flags.string('network') !== 'default')
+    throw new UsageError(`--publish says nothing with --network ${flags.string('network')}`);
+  return ports;
 }
 
 function isPort(port: number): boolean {

@@ -41,6 +41,7 @@ import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
 import { ContainerFiles } from '#runtime/operator/container-files.ts';
+import { HostPorts } from '#runtime/operator/host-ports.ts';
 import { ManagedPods } from '#runtime/operator/managed-pods.ts';
 import { NodeOperations } from '#runtime/operator/operations.ts';
 import { WritableLayers } from '#runtime/operator/writable-layer.ts';
@@ -457,6 +458,7 @@ export async function buildServices(
       }),
     }),
     volumes: namedVolumes,
+    ports: new HostPorts({ sandboxRecords }),
     images: images.operations,
     layers: new WritableLayers({
       containers,

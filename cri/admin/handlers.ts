@@ -1,5 +1,6 @@
 /** Every RPC of the admin service with its handler; a missing one does not compile. */
 import type { AdminHandlers } from './method.ts';
+import { choosePorts } from './rpc/choose-ports.ts';
 import { commitContainer } from './rpc/commit-container.ts';
 import { copyFromContainer } from './rpc/copy-from-container.ts';
 import { copyToContainer } from './rpc/copy-to-container.ts';
@@ -50,5 +51,6 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     ListVolumes: listVolumes(services),
     CreateVolume: createVolume(services),
     RemoveVolume: removeVolume(services),
+    ChoosePorts: choosePorts(services),
   };
 }

@@ -62,6 +62,7 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
   'DiffContainer',
   'DiskUsage',
   'ListVolumes',
+  'ChoosePorts',
 ] satisfies AdminRpcName[]);
 
 /** What the adapter has to know of an RPC of the admin service. */

@@ -3,6 +3,7 @@
 import type { ImageOperations } from '#images/operator/contract.ts';
 import type { ContainerManager } from '#runtime/contract.ts';
 import type { ContainerOperations } from '#runtime/operator/contract.ts';
+import type { HostPorts } from '#runtime/operator/host-ports.ts';
 import type { ContainerLayers } from '#runtime/operator/layer-contract.ts';
 import type { VolumeOperations } from '#runtime/volumes/contract.ts';
 import type { RuntimeFacts, StreamingUrls } from '../services.ts';
@@ -26,4 +27,5 @@ export interface AdminServices {
   readonly images: ImageOperations;
   readonly layers: ContainerLayers;
   readonly volumes: VolumeOperations;
+  readonly ports: Pick<HostPorts, 'choose'>;
 }

@@ -618,6 +618,31 @@ export interface RemoveVolumeRequestInit {
 export type RemoveVolumeResponse = Record<never, never>;
 export type RemoveVolumeResponseInit = Record<never, never>;
 
+export interface PortWish {
+  protocol: string;
+  host_ip: string;
+  host_port: number;
+}
+export interface PortWishInit {
+  protocol?: string | undefined;
+  host_ip?: string | undefined;
+  host_port?: number | undefined;
+}
+
+export interface ChoosePortsRequest {
+  wishes: readonly PortWish[];
+}
+export interface ChoosePortsRequestInit {
+  wishes?: readonly PortWishInit[] | undefined;
+}
+
+export interface ChoosePortsResponse {
+  host_ports: readonly number[];
+}
+export interface ChoosePortsResponseInit {
+  host_ports?: readonly number[] | undefined;
+}
+
 /** Decoded messages by name. */
 export interface Messages {
   InfoRequest: InfoRequest;
@@ -680,6 +705,9 @@ export interface Messages {
   CreateVolumeResponse: CreateVolumeResponse;
   RemoveVolumeRequest: RemoveVolumeRequest;
   RemoveVolumeResponse: RemoveVolumeResponse;
+  PortWish: PortWish;
+  ChoosePortsRequest: ChoosePortsRequest;
+  ChoosePortsResponse: ChoosePortsResponse;
 }
 
 /** Messages to encode by name. */
@@ -744,6 +772,9 @@ export interface MessageInits {
   CreateVolumeResponse: CreateVolumeResponseInit;
   RemoveVolumeRequest: RemoveVolumeRequestInit;
   RemoveVolumeResponse: RemoveVolumeResponseInit;
+  PortWish: PortWishInit;
+  ChoosePortsRequest: ChoosePortsRequestInit;
+  ChoosePortsResponse: ChoosePortsResponseInit;
 }
 
 export type MessageName = keyof Messages;

@@ -39,4 +39,5 @@ export const Admin = {
   ListVolumes: { name: 'ListVolumes', path: '/berth.admin.v1.Admin/ListVolumes', requestType: 'ListVolumesRequest', responseType: 'ListVolumesResponse', requestStream: false, responseStream: false },
   CreateVolume: { name: 'CreateVolume', path: '/berth.admin.v1.Admin/CreateVolume', requestType: 'CreateVolumeRequest', responseType: 'CreateVolumeResponse', requestStream: false, responseStream: false },
   RemoveVolume: { name: 'RemoveVolume', path: '/berth.admin.v1.Admin/RemoveVolume', requestType: 'RemoveVolumeRequest', responseType: 'RemoveVolumeResponse', requestStream: false, responseStream: false },
+  ChoosePorts: { name: 'ChoosePorts', path: '/berth.admin.v1.Admin/ChoosePorts', requestType: 'ChoosePortsRequest', responseType: 'ChoosePortsResponse', requestStream: false, responseStream: false },
 } as const satisfies Record<string, Method>;
