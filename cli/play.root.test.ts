@@ -202,11 +202,11 @@ volumes: { data: }
   ).toBe('reached\n');
   await berth.ok('play', '--down', file);
   expect(await podNames()).toEqual([]);
-  const volume = join(bed.dir, 'lib/play/volumes/shop_data');
-  expect(readFileSync(join(volume, 'item'), 'utf8')).toBe('apples for store\n');
+  const [volume] = JSON.parse(await berth.ok('volume', 'inspect', 'shop_data')) as [{ path: string }];
+  expect(readFileSync(join(volume.path, 'item'), 'utf8')).toBe('apples for store\n');
   expect(await berth.run(['play', '--down', '--volumes', file])).toMatchObject({ status: 2 });
   await berth.ok('play', '--down', '--volumes', '--yes', file);
-  expect(existsSync(volume)).toBe(false);
+  expect(existsSync(volume.path)).toBe(false);
 });
 
 function readdir(path: string): string[] {

@@ -275,11 +275,6 @@ export class ServiceReader {
         `the volume ${source} is not under volumes${near === undefined ? '; a folder begins with ./' : `, did you mean ${near}?`}`,
       );
     }
-    this.#at.source.note(
-      'volumes',
-      ['volumes', source],
-      'they begin empty, whatever the image has in their place, and stay until `berth play --down --volumes`',
-    );
     return { kind: 'named', name: declared[source]?.name ?? `${name}_${source}` };
   }
 

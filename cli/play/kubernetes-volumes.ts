@@ -36,7 +36,7 @@ function toVolume(volume: ManifestVolume, spec: PodSpec, identity: Identity, at:
     at.source.note(
       'persistentVolumeClaim',
       inside('persistentVolumeClaim').path,
-      'a folder of this machine stands for the claim; it stays until `berth play --down --volumes`',
+      'a volume of this machine stands for the claim; it stays until `berth play --down --volumes`',
     );
     return { kind: 'named', name: `${at.namespace}_${persistentVolumeClaim.claimName}` };
   }

@@ -20,14 +20,7 @@ import {
   toContainerRequest,
   toSandbox,
 } from './request.ts';
-import {
-  checkHostPaths,
-  makeSubPaths,
-  removeNamedVolume,
-  removePodFolders,
-  writeHosts,
-  writeVolumes,
-} from './state-folder.ts';
+import { checkHostPaths, makeSubPaths, removePodFolders, writeHosts, writeVolumes } from './state-folder.ts';
 
 export type Outcome = 'made' | 'replaced' | 'unchanged';
 
@@ -42,10 +35,16 @@ export interface PlayedPod {
 export class Player {
   readonly #connection: Connection;
   readonly #output: Output;
-  readonly #folders: PlayFolders;
+  /** Its map of volumes is filled as they are made. */
+  readonly #folders: PlayFolders & { readonly volumes: Map<string, string> };
   readonly #options: CallOptions & { readonly signal: AbortSignal };
 
-  private constructor(connection: Connection, output: Output, folders: PlayFolders, signal: AbortSignal) {
+  private constructor(
+    connection: Connection,
+    output: Output,
+    folders: PlayFolders & { readonly volumes: Map<string, string> },
+    signal: AbortSignal,
+  ) {
     this.#connection = connection;
     this.#output = output;
     this.#folders = folders;
@@ -58,7 +57,7 @@ export class Player {
       logRoot: info.log_root,
       pods: join(info.root_dir, 'play/pods'),
       podsInMemory: join(info.state_dir, 'play'),
-      volumes: join(info.root_dir, 'play/volumes'),
+      volumes: new Map<string, string>(),
     };
     return new Player(connection, output, folders, signal);
   }
@@ -97,7 +96,9 @@ export class Player {
     await this.#fetchImages(toMake);
     for (const pod of changed) await this.#remove(present.get(pod)!);
     const ids = new Map<PodPlan, string>();
+    const newVolumes: string[] = [];
     try {
+      await this.#makeVolumes(toMake, newVolumes);
       for (const pod of toMake) ids.set(pod, await this.#makePod(pod));
       const ips = new Map<PodPlan, readonly string[]>();
       for (const pod of plan.pods) ips.set(pod, await this.#ipsOf(ids.get(pod) ?? present.get(pod)!.id));
@@ -114,7 +115,7 @@ export class Player {
         ips: ips.get(pod)!,
       }));
     } catch (error) {
-      await this.#undo(toMake, ids);
+      await this.#undo(toMake, ids, newVolumes);
       throw error;
     }
   }
@@ -133,15 +134,21 @@ export class Player {
     for (const { uid } of plan.pods) removePodFolders(uid, this.#folders);
     const removed = newestFirst.map(({ metadata }) => `pod ${metadata?.name}`);
     if (!withVolumes) return removed;
-    const names = new Set(
-      plan.pods.flatMap(({ volumes }) =>
-        Object.values(volumes).flatMap((one) => (one.kind === 'named' ? [one.name] : [])),
-      ),
-    );
-    return [
-      ...removed,
-      ...[...names].filter((name) => removeNamedVolume(name, this.#folders)).map((name) => `volume ${name}`),
-    ];
+    const { volumes } = await this.#connection.admin('ListVolumes', {}, this.#options);
+    const names = namedVolumesOf(plan.pods).filter((name) => volumes.some((one) => one.name === name));
+    for (const name of names) await this.#connection.admin('RemoveVolume', { name }, this.#options);
+    return [...removed, ...names.map((name) => `volume ${name}`)];
+  }
+
+  /** Those that were not there before are added to `made`, before the next is. */
+  async #makeVolumes(pods: readonly PodPlan[], made: string[]): Promise<void> {
+    const { volumes } = await this.#connection.admin('ListVolumes', {}, this.#options);
+    for (const name of namedVolumesOf(pods)) {
+      if (!volumes.some((one) => one.name === name)) made.push(name);
+      const { volume } = await this.#connection.admin('CreateVolume', { name }, this.#options);
+      if (volume === undefined) throw new CommandError(`the volume ${name} was not made`);
+      this.#folders.volumes.set(name, volume.path);
+    }
   }
 
   async #fetchImages(pods: readonly PodPlan[]): Promise<void> {
@@ -270,7 +277,11 @@ export class Player {
     removePodFolders(pod.metadata?.uid ?? '', this.#folders);
   }
 
-  async #undo(pods: readonly PodPlan[], ids: ReadonlyMap<PodPlan, string>): Promise<void> {
+  async #undo(
+    pods: readonly PodPlan[],
+    ids: ReadonlyMap<PodPlan, string>,
+    volumes: readonly string[],
+  ): Promise<void> {
     for (const pod of pods.toReversed()) {
       const id = ids.get(pod);
       try {
@@ -283,6 +294,10 @@ export class Player {
         );
       }
     }
+    for (const name of volumes)
+      await this.#connection.admin('RemoveVolume', { name }).catch((error: Error) => {
+        this.#output.warn(`the volume ${name} could not be removed: ${error.message}`);
+      });
   }
 }
 
@@ -320,4 +335,11 @@ async function lastWords(logPath: string | undefined): Promise<string> {
     .slice(-3)
     .map((line) => line.split(' ').slice(3).join(' '));
   return words.join('').trim() === '' ? '' : `:\n${words.map((line) => `  ${line}`).join('\n')}`;
+}
+
+function namedVolumesOf(pods: readonly PodPlan[]): string[] {
+  const names = pods.flatMap(({ volumes }) =>
+    Object.values(volumes).flatMap((one) => (one.kind === 'named' ? [one.name] : [])),
+  );
+  return [...new Set(names)];
 }

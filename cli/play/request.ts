@@ -28,8 +28,8 @@ export interface PlayFolders {
   readonly pods: string;
   /** The same in memory. */
   readonly podsInMemory: string;
-  /** Volumes with names. */
-  readonly volumes: string;
+  /** Where the daemon keeps volumes, by their names. */
+  readonly volumes: ReadonlyMap<string, string>;
 }
 
 const network = { pod: NamespaceMode.POD, host: NamespaceMode.NODE, none: NamespaceMode.POD } as const;
@@ -156,7 +156,7 @@ export function volumeFolder(pod: PodPlan, name: string, volume: VolumePlan, fol
     case 'files':
       return join(folders.podsInMemory, pod.uid, 'volumes', name);
     case 'named':
-      return join(folders.volumes, volume.name);
+      return folders.volumes.get(volume.name) ?? '';
     case 'host':
       return volume.path;
     case 'image':

@@ -44,7 +44,6 @@ export function writeVolumes(pod: PodPlan, facts: PodFacts, folders: PlayFolders
   for (const [name, volume] of Object.entries(pod.volumes)) {
     const folder = volumeFolder(pod, name, volume, folders);
     if (volume.kind === 'host') makeHostPath(volume.path, volume.type);
-    else if (volume.kind === 'named') mkdirSync(folder, { recursive: true });
     else if (volume.kind === 'scratch') {
       privateFolder(folder);
       // Containers of any user write there, as they may in a kubelet's.
@@ -126,11 +125,4 @@ export function writeHosts(
 export function removePodFolders(uid: string, folders: PlayFolders): void {
   for (const parent of [folders.pods, folders.podsInMemory])
     rmSync(join(parent, uid), { recursive: true, force: true });
-}
-
-export function removeNamedVolume(name: string, folders: PlayFolders): boolean {
-  const folder = join(folders.volumes, name);
-  if (!existsSync(folder)) return false;
-  rmSync(folder, { recursive: true });
-  return true;
 }
