@@ -136,7 +136,7 @@ async function liveImage(bed: FaultBed, failures: string[], tries: number): Prom
 
 /** Steps that only an operator's tool leads to. */
 function isOperators(step: StepName): boolean {
-  return /^(tag|load|export|push)-image\/|remove-image\/untag/.test(step);
+  return /^(tag|load|export|push|staged)-image\/|remove-image\/untag/.test(step);
 }
 
 /** An image is pulled, named anew, saved, removed, loaded from what was saved, pushed, removed. */
