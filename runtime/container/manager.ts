@@ -57,6 +57,8 @@ export class CrunContainers implements ContainerManager {
   /** Creations under way, by sandbox: a sandbox that goes waits for them. */
   readonly #creating = new Map<SandboxId, Set<Promise<unknown>>>();
   readonly #stops = new Map<ContainerId, StopTask>();
+  /** Who works with exited containers, or waits to. */
+  readonly #guests = new Map<ContainerId, Set<AbortController>>();
   readonly #exits: ContainerExits;
   readonly #commands: ContainerCommands;
   readonly #limits: ContainerLimits;
@@ -229,15 +231,33 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
-  /** Runs `work` while an exited container stays exited: nobody revives or removes it. Throws NotFound, FailedPrecondition. */
-  async whileExited<T>(id: ContainerId, work: () => Promise<T>): Promise<T> {
-    await this.#exits.whenSettled(id);
-    return this.#lock.run(`remove ${id}`, () => {
-      const record = this.#containers.getExact(id);
-      if (record.state !== 'exited' || record.isRemoving)
-        throw new RuntimeError('FailedPrecondition', `container ${id} is ${record.state} now; try again`);
-      return work();
-    });
+  /**
+   * Runs `work` while an exited container stays exited: nobody revives it, and a removal waits. The signal that `work` is given
+   * is aborted with `signal`, and when the container is to be removed: a kubelet must not wait for a client that stands still.
+   * Throws NotFound, FailedPrecondition.
+   */
+  async whileExited<T>(
+    id: ContainerId,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const removal = new AbortController();
+    const guests = this.#guests.get(id) ?? new Set();
+    this.#guests.set(id, guests.add(removal));
+    const either = AbortSignal.any([signal, removal.signal]);
+    try {
+      await this.#exits.whenSettled(id);
+      return await this.#lock.run(`remove ${id}`, () => {
+        throwIfAborted(either, `reaching container ${id}`);
+        const record = this.#containers.getExact(id);
+        if (record.state !== 'exited' || record.isRemoving)
+          throw new RuntimeError('FailedPrecondition', `container ${id} is ${record.state} now; try again`);
+        return work(either);
+      });
+    } finally {
+      guests.delete(removal);
+      if (guests.size === 0) this.#guests.delete(id);
+    }
   }
 
   /** Settles when no container of the sandbox is being created. New ones are refused once the sandbox is not ready. */
@@ -394,6 +414,8 @@ export class CrunContainers implements ContainerManager {
     const { id } = found;
     await this.kill(id, signal);
     await this.#exits.whenSettled(id);
+    for (const guest of this.#guests.get(id) ?? [])
+      guest.abort(new RuntimeError('FailedPrecondition', `container ${id} is being removed`));
     await this.#lock.run(`remove ${id}`, async () => {
       // It may have been revived meanwhile.
       await this.kill(id, signal);

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
+import { orAborted } from '#base/abort.ts';
 import { errnoOf, isRuntimeError, messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { collect, describeStatus, launch } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
@@ -68,12 +69,12 @@ export class ContainerFiles {
     send: (piece: Buffer) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
-    return this.#withRoot(record, signal, async (root) => {
+    return this.#withRoot(record, signal, async (root, either) => {
       if (statInRoot(root, path, followLink) === undefined)
         throw new RuntimeError('NotFound', `there is no ${path} in container ${record.id}`);
       const place = openPlace(root, path, followLink);
       try {
-        await archive(place, path === '/', send, signal);
+        await archive(place, path === '/', send, either);
       } finally {
         closeSync(place.fd);
       }
@@ -89,15 +90,17 @@ export class ContainerFiles {
     signal: AbortSignal,
   ): Promise<void> {
     const attempted = `copying into ${path} of container ${record.id}`;
-    return this.#withRoot(record, signal, async (root) => {
+    return this.#withRoot(record, signal, async (root, either) => {
       if (statInRoot(root, path, true)?.type !== 'directory')
         throw new RuntimeError('NotFound', `there is no folder ${path} in container ${record.id}`);
       const writer = new ArchiveWriter({ root, folder: path, owner, keepOwner });
       const parser = this.#options.parseArchive(writer);
       try {
-        for await (const piece of pieces) {
-          throwIfAborted(signal, attempted);
-          parser.write(piece);
+        const rest = pieces[Symbol.asyncIterator]();
+        for (;;) {
+          const next = await orAborted(rest.next(), either, attempted);
+          if (next.done === true) break;
+          parser.write(next.value);
           // Unpacking is synchronous: others have their turn between two pieces.
           await yieldToOthers();
         }
@@ -110,16 +113,18 @@ export class ContainerFiles {
     });
   }
 
-  /** Runs `work` with a path that reaches the container's root. Throws FailedPrecondition. */
+  /** Runs `work` with a path that reaches the container's root, and with when to give up. Throws FailedPrecondition. */
   async #withRoot<T>(
     record: ContainerRecord,
     signal: AbortSignal,
-    work: (root: string) => Promise<T>,
+    work: (root: string, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const { containers } = this.#options;
     throwIfAborted(signal, `reaching the files of container ${record.id}`);
     if (record.state === 'exited')
-      return containers.whileExited(record.id, () => this.#withMounted(record, work));
+      return containers.whileExited(record.id, signal, (either) =>
+        this.#withMounted(record, (root) => work(root, either)),
+      );
     const { process } = record;
     if (!process || (record.state !== 'running' && record.state !== 'created'))
       throw new RuntimeError(
@@ -138,7 +143,7 @@ export class ContainerFiles {
       // The pid was its own when the root was opened if it still is.
       if (!isRunning(process))
         throw new RuntimeError('FailedPrecondition', `container ${record.id} has just ended; try again`);
-      return await work(`/proc/self/fd/${fd}`);
+      return await work(`/proc/self/fd/${fd}`, signal);
     } finally {
       closeSync(fd);
     }
@@ -196,8 +201,7 @@ async function archive(
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     for await (const piece of child.stdout!) {
-      throwIfAborted(signal, 'copying from a container');
-      await send(piece as Buffer);
+      await orAborted(send(piece as Buffer), signal, 'copying from a container');
     }
     const status = await child.exited;
     await words.done;

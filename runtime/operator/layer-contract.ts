@@ -7,7 +7,7 @@ export interface ContainerLayers {
   use<T>(
     id: string,
     isPaused: boolean,
-    work: (source: LayerSource) => Promise<T>,
+    work: (source: LayerSource, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T>;
   /** Ids of the containers that use an image, as their own or as a volume. */

@@ -1,5 +1,6 @@
 /** The operations of `contract.ts` on this node's containers. */
-import { abortError, RuntimeError } from '#base/errors.ts';
+import { orAborted } from '#base/abort.ts';
+import { RuntimeError } from '#base/errors.ts';
 import { isManagedPod } from '#base/managed-pod.ts';
 import { type ProcessRow, readProcessRows } from '#host/process-table.ts';
 import type { CrunContainers } from '../container/manager.ts';
@@ -30,18 +31,9 @@ export class NodeOperations implements ContainerOperations {
   async wait(idOrPrefix: string, signal: AbortSignal): Promise<ContainerRecord> {
     const { containers } = this.#options;
     const { id } = containers.get(idOrPrefix);
-    const aborted = Promise.withResolvers<never>();
     const either = AbortSignal.any([signal, this.#ending.signal]);
-    const onAbort = () => aborted.reject(abortError(either, `waiting for container ${id}`));
-    either.addEventListener('abort', onAbort, { once: true });
-    try {
-      if (either.aborted) onAbort();
-      await Promise.race([containers.whenExited(id), aborted.promise]);
-      return containers.get(id);
-    } finally {
-      either.removeEventListener('abort', onAbort);
-      aborted.promise.catch(() => {}); // nobody waits any more
-    }
+    await orAborted(containers.whenExited(id), either, `waiting for container ${id}`);
+    return containers.get(id);
   }
 
   endWaits(): void {

@@ -33,27 +33,27 @@ export class WritableLayers implements ContainerLayers {
   }
 
   /**
-   * Calls `work` with the writable layer, which is there until it returns. With `isPaused` a running container stands still
+   * Calls `work` with the writable layer, which is there until it returns, and with when to give up. With `isPaused` a running container stands still
    * meanwhile; a daemon that dies then lets it go on when it starts. Throws NotFound, FailedPrecondition, Internal (pausing).
    */
   async use<T>(
     idOrPrefix: string,
     isPaused: boolean,
-    work: (source: LayerSource) => Promise<T>,
+    work: (source: LayerSource, signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
     const { containers } = this.#options;
     const record = containers.get(idOrPrefix);
     throwIfAborted(signal, `reading the layer of container ${record.id}`);
     if (record.state === 'exited')
-      return containers.whileExited(record.id, () => work(this.#sourceOf(record)));
+      return containers.whileExited(record.id, signal, (either) => work(this.#sourceOf(record), either));
     if (record.state !== 'running' && record.state !== 'created')
       throw new RuntimeError(
         'FailedPrecondition',
         `container ${record.id} is ${record.state}; its layer cannot be read`,
       );
-    if (record.state === 'created' || !isPaused) return work(this.#sourceOf(record));
-    return this.#whilePaused(record, work);
+    if (record.state === 'created' || !isPaused) return work(this.#sourceOf(record), signal);
+    return this.#whilePaused(record, (source) => work(source, signal));
   }
 
   async #whilePaused<T>(record: ContainerRecord, work: (source: LayerSource) => Promise<T>): Promise<T> {

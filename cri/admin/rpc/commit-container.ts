@@ -22,7 +22,7 @@ export function commitContainer({
     const image = await layers.use(
       id,
       request.pause,
-      (source) => images.commit(source, options, signal),
+      (source, either) => images.commit(source, options, either),
       signal,
     );
     return { image_id: image };

@@ -1,3 +1,4 @@
+import { orAborted } from '#base/abort.ts';
 import { requireId } from '../../convert/field.ts';
 import type { AdminStream } from '../method.ts';
 import type { AdminServices } from '../services.ts';
@@ -12,7 +13,12 @@ export function diffContainer({
     await layers.use(
       id,
       false,
-      (source) => images.listChanges(source, (changes) => send({ changes: [...changes] }), signal),
+      (source, either) =>
+        images.listChanges(
+          source,
+          (changes) => orAborted(send({ changes: [...changes] }), either, 'listing changes'),
+          either,
+        ),
       signal,
     );
   };
