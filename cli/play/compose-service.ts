@@ -7,10 +7,10 @@ import {
   SecurityProfile_ProfileType as ProfileType,
 } from '#proto/generated/cri.ts';
 import { UsageError } from '../command.ts';
-import { maskedPaths, parsePort, readonlyPaths, toSignal, toUser } from '../pod-request.ts';
+import { maskedPaths, parsePorts, readonlyPaths, toSignal, toUser } from '../pod-request.ts';
 import { parseDuration, parseSize } from '../quantity.ts';
 import type { ComposeSurroundings, Project, Service, Words } from './compose-project.ts';
-import { expandRange, parseEnvFile, splitWords } from './compose-text.ts';
+import { parseEnvFile, splitWords } from './compose-text.ts';
 import type { ContainerPlan, HostsLine, MountPlan, PodPlan, PullWhen, VolumePlan } from './plan.ts';
 import { capability } from './security.ts';
 import type { Path, Source } from './source.ts';
@@ -217,19 +217,17 @@ export class ServiceReader {
     return (this.#text.ports ?? []).flatMap((entry) => {
       const text =
         typeof entry === 'object'
-          ? `${entry.host_ip === undefined ? '' : `${entry.host_ip}:`}${entry.published ?? ''}:${entry.target}/${entry.protocol ?? 'tcp'}`
+          ? `${entry.host_ip === undefined ? '' : `${entry.host_ip}:`}${entry.published === undefined ? '' : `${entry.published}:`}${entry.target}/${entry.protocol ?? 'tcp'}`
           : String(entry);
-      if (/^:?\d+(\/\w+)?$/.test(text)) {
+      return (this.#try('ports', () => parsePorts(text)) ?? []).filter(({ host_port }) => {
+        if (host_port !== 0) return true;
         this.#at.source.note(
           'ports without a port of this machine',
           this.#path('ports'),
           'say HOST:PORT to reach one from here',
         );
-        return [];
-      }
-      const single = expandRange(text);
-      if (single === undefined) this.#problem('ports', `${text}: the ranges have different lengths`);
-      return (single ?? []).flatMap((one) => this.#try('ports', () => parsePort(one)) ?? []);
+        return false;
+      });
     });
   }
 

@@ -1,18 +1,5 @@
 /** Texts of Compose files that have a form of their own. */
 
-/** `8000-8002:80-82` as three; undefined for ranges that do not fit. */
-export function expandRange(text: string): string[] | undefined {
-  const match = /^(.*?:)?(\d+)-(\d+):(\d+)-(\d+)(\/\w+)?$/.exec(text);
-  if (match === null) return [text];
-  const [, ip = '', from, to, inFrom, inTo, protocol = ''] = match;
-  const count = Number(to) - Number(from);
-  if (count < 0 || count > 1000 || Number(inTo) - Number(inFrom) !== count) return undefined;
-  return Array.from(
-    { length: count + 1 },
-    (_, at) => `${ip}${Number(from) + at}:${Number(inFrom) + at}${protocol}`,
-  );
-}
-
 /** A line as a shell splits it, without expansion; undefined for an open quote. */
 export function splitWords(line: string): string[] | undefined {
   const words: string[] = [];

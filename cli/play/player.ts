@@ -80,6 +80,7 @@ export class Player {
   /** Throws CommandError, CallError; then nothing is left of what this call made. */
   async play(plan: PlayPlan, mayReplace: boolean): Promise<PlayedPod[]> {
     const present = await this.compare(plan);
+    await this.#warnOfKubelet();
     const changed = plan.pods.filter((pod) => {
       const there = present.get(pod);
       return there !== undefined && !isAsPlanned(there, pod);
@@ -149,6 +150,15 @@ export class Player {
       if (volume === undefined) throw new CommandError(`the volume ${name} was not made`);
       this.#folders.volumes.set(name, volume.path);
     }
+  }
+
+  /** A kubelet's pods have labels that nothing else gives. */
+  async #warnOfKubelet(): Promise<void> {
+    const { items } = await this.#connection.call('ListPodSandbox', {}, this.#options);
+    if (items.some(({ labels }) => labels['io.kubernetes.pod.uid'] !== undefined))
+      this.#output.warn(
+        'a kubelet uses this daemon: it ends pods that it has not made, and these will be such',
+      );
   }
 
   async #fetchImages(pods: readonly PodPlan[]): Promise<void> {
