@@ -16,7 +16,8 @@ const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_BENEATH = 0x08n;
 const RESOLVE_IN_ROOT = 0x10n;
-const O_PATH = 0o10000000;
+/** open(2): a place without the right to read it. Node does not export it. */
+export const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
 /** Opens `path` as if `root` were "/". Returns a descriptor that the caller closes. Throws SystemCallError (ENOENT, ELOOP, ...). */

@@ -3,11 +3,10 @@ import { closeSync, constants, rmSync } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { errnoOf } from '#base/errors.ts';
-import { openInRoot } from '#host/rooted.ts';
+import { O_PATH, openInRoot } from '#host/rooted.ts';
 import { findXattr } from '#host/xattr.ts';
 import type { Snapshot } from '#images/contract.ts';
 
-const O_PATH = 0o10000000;
 /** An OCI layer's way to say "removed" (image-spec layer.md), which some runtimes use in their archives. */
 const whiteoutPrefix = '.wh.';
 

@@ -25,11 +25,9 @@ import {
 } from 'node:fs';
 import { posix } from 'node:path';
 import { errnoOf, RuntimeError } from '#base/errors.ts';
-import { openInRoot, withDirectoryInRoot } from '#host/rooted.ts';
+import { O_PATH, openInRoot, withDirectoryInRoot } from '#host/rooted.ts';
 import type { TarEntry } from '#images/unpack/tar-header.ts';
 import type { TarSink } from '#images/unpack/tar-parser.ts';
-
-const O_PATH = 0o10000000;
 
 export interface ArchiveTarget {
   /** A path that reaches the container's root. */

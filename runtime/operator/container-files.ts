@@ -9,7 +9,7 @@ import { errnoOf, isRuntimeError, messageOf, RuntimeError, throwIfAborted } from
 import { collect, describeStatus, launch } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
 import { isRunning } from '#host/proc.ts';
-import { openInRoot } from '#host/rooted.ts';
+import { O_PATH, openInRoot } from '#host/rooted.ts';
 import type { Snapshotter } from '#images/contract.ts';
 import type { TarSink } from '#images/unpack/tar-parser.ts';
 import type { CrunContainers } from '../container/manager.ts';
@@ -19,7 +19,6 @@ import { ArchiveWriter } from './archive-writer.ts';
 import { openPlace, statInRoot } from './container-root.ts';
 import type { PathStat } from './contract.ts';
 
-const O_PATH = 0o10000000;
 const tarPath = '/bin/tar';
 /** The folder to archive, in the child. */
 const folderDescriptor = 9;

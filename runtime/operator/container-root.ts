@@ -5,10 +5,9 @@
 import { closeSync, constants, lstatSync, readlinkSync } from 'node:fs';
 import { posix } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
-import { openInRoot } from '#host/rooted.ts';
+import { O_PATH, openInRoot } from '#host/rooted.ts';
 import type { PathStat } from './contract.ts';
 
-const O_PATH = 0o10000000;
 /** As many links in a row as the kernel follows. */
 const mostLinks = 40;
 

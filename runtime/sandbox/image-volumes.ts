@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import { listMounts, performMount, unmountAll } from '#host/mount.ts';
-import { openInRoot } from '#host/rooted.ts';
+import { O_PATH, openInRoot } from '#host/rooted.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { RequestedMount } from '../container/config.ts';
 import type { RuntimePaths } from '../paths.ts';
@@ -17,7 +17,6 @@ import type { MappedLayers } from './user-namespace.ts';
 
 /** The kubelet looks for this word at the start of the message (cri-api pkg/errors, ErrImageVolumeMountFailed). */
 const marker = 'ImageVolumeMountFailed';
-const O_PATH = 0o10000000;
 
 function failed(problem: string, cause?: unknown): RuntimeError {
   return new RuntimeError('InvalidArgument', `${marker}: ${problem}`, cause === undefined ? {} : { cause });
