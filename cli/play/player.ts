@@ -85,13 +85,7 @@ export class Player {
       const there = present.get(pod);
       return there !== undefined && !isAsPlanned(there, pod);
     });
-    if (changed.length > 0 && !mayReplace)
-      throw new CommandError(
-        `${changed.map(({ name }) => name).join(', ')}: what runs is not what the file says now`,
-        {
-          hint: '--replace removes and makes anew what has changed.',
-        },
-      );
+    if (changed.length > 0 && !mayReplace) refuseChanged(changed, present);
     const toMake = plan.pods.filter((pod) => present.get(pod) === undefined || changed.includes(pod));
     for (const pod of toMake) checkHostPaths(pod);
     await this.#fetchImages(toMake);
@@ -309,6 +303,17 @@ export class Player {
         this.#output.warn(`the volume ${name} could not be removed: ${error.message}`);
       });
   }
+}
+
+function refuseChanged(
+  changed: readonly PodPlan[],
+  present: ReadonlyMap<PodPlan, PodSandbox | undefined>,
+): never {
+  const isStopped = (pod: PodPlan) => present.get(pod)?.state !== PodSandboxState.SANDBOX_READY;
+  const names = changed.map((pod) => (isStopped(pod) ? `${pod.name} (stopped)` : pod.name)).join(', ');
+  throw new CommandError(`${names}: what is there is not what the file says`, {
+    hint: '--replace removes such pods, with what they wrote, and makes them anew.',
+  });
 }
 
 /** Whether the pod that is there is the one of the plan. */

@@ -21,7 +21,7 @@ export const containerPrompt = '/ # ';
 
 export function readSteps(markdown: string): Step[] {
   const steps: Step[] = [];
-  let block: { readonly mustFail: boolean } | undefined;
+  let block: { readonly isRun: boolean; readonly mustFail: boolean } | undefined;
   let step: { line: number; command: string; output: string[] } | undefined;
   const finish = (): void => {
     if (step === undefined) return;
@@ -42,11 +42,8 @@ export function readSteps(markdown: string): Step[] {
       block = undefined;
     } else if (fence !== undefined) {
       const words = fence.split(' ');
-      block = words[0] === 'console' ? { mustFail: words.includes('fails') } : undefined;
-      // A fence of another kind is skipped to its end by a block that keeps nothing.
-      if (block === undefined) block = { mustFail: false };
-      step = undefined;
-    } else if (block !== undefined && line.startsWith('$ ')) {
+      block = { isRun: words[0] === 'console', mustFail: words.includes('fails') };
+    } else if (block?.isRun === true && line.startsWith('$ ')) {
       finish();
       step = { line: index + 1, command: line.slice(2), output: [] };
     } else if (step !== undefined && step.output.length === 0 && step.command.endsWith('\\'))
