@@ -18,6 +18,9 @@ export interface WorkMetrics {
 // From a list in memory (a millisecond) to a pull (minutes).
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 120, 600];
 
+/** Each name is some twenty series that are kept for good. */
+const mostNames = 100;
+
 export interface MetricDescription {
   readonly name: string;
   readonly help: string;
@@ -44,7 +47,8 @@ export class Metrics {
 
   /**
    * A histogram of durations `NAME_duration_seconds`, a counter `NAME_results_total` by result and a gauge
-   * `NAME_in_flight`, each by the work's name under `label`.
+   * `NAME_in_flight`, each by the work's name under `label`. Names beyond the first hundred are counted as `other`: whoever
+   * writes a pod can name any number of registries.
    */
   work(name: string, label: string, subject: string): WorkMetrics {
     const registers = [this.#registry];
@@ -67,8 +71,11 @@ export class Metrics {
       labelNames: [label],
       registers,
     });
+    const known = new Set<string>();
     return {
-      begin: (workName) => {
+      begin: (wanted) => {
+        if (known.size < mostNames) known.add(wanted);
+        const workName = known.has(wanted) ? wanted : 'other';
         const startedMs = performance.now();
         inFlight.inc({ [label]: workName });
         return (result) => {
