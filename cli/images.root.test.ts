@@ -332,4 +332,10 @@ test('on a terminal a layer has a bar', async () => {
   const terminal = berth.onTerminal(['pull', 'busybox']);
   expect(await terminal.ended()).toBe(0);
   expect(terminal.shown).toMatch(/[0-9a-f]{12} (\[=*>? *\]| ?done| ?waiting)/);
+  const file = join(dir, 'shown.tar');
+  await berth.ok('save', '-o', file, 'busybox');
+  const loading = berth.onTerminal(['load', '-i', file]);
+  expect(await loading.ended()).toBe(0);
+  expect(loading.shown).toMatch(/archive .*unpacked/);
+  expect(loading.shown).toContain('loaded docker.io/library/busybox:latest');
 });

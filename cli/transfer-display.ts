@@ -33,6 +33,7 @@ const stateWords: Readonly<Record<string, string>> = {
   present: 'there already',
   mounted: 'taken over',
   making: 'packing',
+  unpacking: 'being verified and unpacked',
 };
 
 /** The bytes done over time of one layer, for its rate. */

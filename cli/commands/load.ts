@@ -1,8 +1,15 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { type CommandBody, CommandError, UsageError } from '../command.ts';
 import { jsonFlag, quietFlag } from '../flags.ts';
+import { TransferDisplay } from '../transfer-display.ts';
 
 const pieceBytes = 512 * 1024;
+const drawEveryMs = 100;
+
+/** 0 for what is no file, or not there, which reading it will tell. */
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
 
 export const command: CommandBody = {
   description: [
@@ -44,17 +51,36 @@ export const command: CommandBody = {
       );
     const input = path === undefined || path === '-' ? process.stdin : createReadStream(path);
     const connection = await connect();
+    const display = new TransferDisplay(output, flags.boolean('quiet'));
+    const sizeBytes = path === undefined || path === '-' ? 0 : sizeOf(path);
+    let sentBytes = 0;
+    const tell = (): void => {
+      // Of a pipe nobody knows how much will come.
+      if (sizeBytes === 0 || !output.isErrorTerminal) return;
+      const state = sentBytes < sizeBytes ? 'transferring' : 'unpacking';
+      const [size_bytes, done_bytes] = [BigInt(sizeBytes), BigInt(sentBytes)];
+      display.show([{ digest: 'archive', size_bytes, done_bytes, state }]);
+    };
+    let toldMs = 0;
     const requests = async function* () {
       yield { tag: flags.string('tag') ?? '' };
       try {
         for await (const chunk of input as AsyncIterable<Buffer>)
-          for (let at = 0; at < chunk.length; at += pieceBytes)
-            yield { data: chunk.subarray(at, at + pieceBytes) };
+          for (let at = 0; at < chunk.length; at += pieceBytes) {
+            const data = chunk.subarray(at, at + pieceBytes);
+            yield { data };
+            sentBytes += data.length;
+            if (sentBytes < sizeBytes && performance.now() < toldMs + drawEveryMs) continue;
+            toldMs = performance.now();
+            tell();
+          }
       } catch (error) {
         throw new CommandError(`${path ?? 'standard input'} cannot be read: ${(error as Error).message}`);
       }
     };
-    const { images } = await connection.adminUpload('LoadImages', requests(), { signal });
+    const { images } = await connection
+      .adminUpload('LoadImages', requests(), { signal })
+      .finally(() => display.clear());
     if (flags.boolean('json')) {
       output.json(images);
       return 0;
