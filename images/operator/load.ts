@@ -1,6 +1,6 @@
 /** Images from an archive: received, verified, unpacked as those of a pull are, and recorded when all of it is there. */
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
-import { RuntimeError } from '#base/errors.ts';
+import { isRuntimeError, RuntimeError } from '#base/errors.ts';
 import { step } from '#base/step.ts';
 import type { Digest, ImageId } from '../contract.ts';
 import { algorithmOf, chainIdsOf } from '../digest.ts';
@@ -55,6 +55,10 @@ export async function loadImages(
     parts.flush();
     log.info({ images: loaded }, 'images loaded');
     return loaded;
+  } catch (error) {
+    // What unpacking a layer refuses is told of pulls without a class; here it is the client's archive.
+    if (isRuntimeError(error, 'Unknown')) throw refusedArchive(error.message, error);
+    throw error;
   } finally {
     await releaseStaged(parts, lease, place);
   }
