@@ -3,7 +3,7 @@
  * What was half made is undone; what ran on is taken up; what ended meanwhile is recorded so; what no record names is removed.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
@@ -82,7 +82,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const work = recoverAll(options)
     .then(() => sweep(options))
     // Checkpoints that nobody gathers any more; CRIU was waited for.
-    .then(() => Promise.all(abandoned.map(removeVolumes)));
+    .then(() => Promise.all(abandoned.map((path) => removeCapture(path, log))));
   const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
   if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
   const settled = work
@@ -166,7 +166,7 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     await remove('volumes', id, () => removeVolumes(paths.volumes(id)));
   for (const id of unknown(join(root, 'restores')))
     await remove('a checkpoint to restore', id, () => removeVolumes(paths.restore(id)));
-  const logFolders = new Set(sandboxes.list().map(({ config }) => normalize(config.logDirectory)));
+  const logFolders = new Set(sandboxes.list().map(({ config }) => resolve(config.logDirectory)));
   for (const name of list(paths.logs, /./)) {
     const folder = join(paths.logs, name);
     // A record that cannot be read may name any of them.
@@ -191,6 +191,15 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     const id = /^(?:volume-)?([0-9a-f]{64})/.exec(key)?.[1];
     if (id !== undefined && !isKnown(id))
       await remove('a snapshot', key, () => options.snapshotter.remove(key));
+  }
+}
+
+/** Pods do not wait for one that stays. */
+async function removeCapture(path: string, log: Log): Promise<void> {
+  try {
+    await removeVolumes(path);
+  } catch (error) {
+    log.error({ path, err: error }, `removing an abandoned checkpoint failed: ${messageOf(error)}`);
   }
 }
 

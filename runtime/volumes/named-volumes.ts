@@ -115,12 +115,16 @@ export class NamedVolumes implements VolumeOperations {
     });
   }
 
-  /** Removes what an earlier daemon had half made or half removed. Call before anything else. Throws Internal. */
+  /**
+   * Removes what an earlier daemon had half made or half removed. Call before anything else. What cannot be removed does not
+   * keep the daemon from its pods.
+   */
   async recover(): Promise<void> {
     const { folder } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o711 });
     for (const name of foldersIn(folder)) {
-      if (name.startsWith('.')) await removeVolumes(join(folder, name));
+      // An audit tells of one that stays, and the next start tries again.
+      if (name.startsWith('.')) await removeVolumes(join(folder, name)).catch(() => {});
       // Between the two renames of a filling there is no data.
       else mkdirSync(this.#dataOf(name), { recursive: true, mode: 0o755 });
     }
