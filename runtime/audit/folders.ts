@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Finding } from '#base/finding.ts';
 import { type AuditInput, idIn, isLiveContainer, isSettledSandbox, Owners } from './machine.ts';
 
@@ -54,7 +54,7 @@ function findUnowned(input: AuditInput): Finding[] {
   const volumes = list(paths.namedVolumes)
     .filter((name) => name.startsWith('.'))
     .map((name) => leak('volume', '', join(paths.namedVolumes, name)));
-  const logFolders = new Set(input.sandboxes.map(({ config }) => config.logDirectory));
+  const logFolders = new Set(input.sandboxes.map(({ config }) => resolve(config.logDirectory)));
   const logs = list(paths.logs)
     .map((name) => join(paths.logs, name))
     // A record that cannot be read may name any of them.
