@@ -25,6 +25,27 @@ export const pidsLimitAnnotation = 'dev.berth/pids-limit';
 /** Paths of a container at which it gets an anonymous volume, a JSON list: as if its image declared them. */
 export const volumesAnnotation = 'dev.berth/volumes';
 
+/** File systems in memory, a JSON object: options by path. */
+export const tmpfsAnnotation = 'dev.berth/tmpfs';
+
+/** Limits of processes (getrlimit(2)), a JSON object: `[soft, hard]` by name, -1 for none. */
+export const limitsAnnotation = 'dev.berth/ulimits';
+
+/** `true`: the first process is an init that starts the command and reaps what it leaves. */
+export const initAnnotation = 'dev.berth/init';
+
+/** Of a pod: bytes of its /dev/shm. */
+export const shmSizeAnnotation = 'dev.berth/shm-size';
+
+/** Of a pod: lines for /etc/hosts beyond the node's, a JSON list of `IP NAME`. */
+export const hostsAnnotation = 'dev.berth/hosts';
+
+/** How long a stop waits before it kills, in seconds, where the one who stops does not say. */
+export const stopSecondsAnnotation = 'dev.berth/stop-seconds';
+
+/** A kubelet puts it on all that it makes, whatever a manifest says. */
+const kubeletLabel = 'io.kubernetes.pod.uid';
+
 type Marked = Readonly<Record<string, string>>;
 
 export function isManagedPod(labels: Marked): boolean {
@@ -53,6 +74,48 @@ export function pidsLimitOf(annotations: Marked, daemonLimit: number): number {
 export function volumePathsOf(podLabels: Marked, annotations: Marked): readonly string[] {
   const found = isManagedPod(podLabels) ? parsed(annotations[volumesAnnotation]) : undefined;
   return Array.isArray(found) ? found.filter((path): path is string => isAbsolute(path)) : [];
+}
+
+export interface ManagedExtras {
+  /** Options by path. */
+  readonly tmpfs: Readonly<Record<string, string>>;
+  readonly limits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
+  readonly hasInit: boolean;
+}
+
+/** What a container has beyond what the CRI can say; undefined for nothing, and for pods of a kubelet. */
+export function extrasOf(podLabels: Marked, annotations: Marked): ManagedExtras | undefined {
+  if (!isManagedPod(podLabels) || podLabels[kubeletLabel] !== undefined) return undefined;
+  const tmpfs = Object.entries(asObject(parsed(annotations[tmpfsAnnotation]))).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  const limits = Object.entries(asObject(parsed(annotations[limitsAnnotation]))).flatMap(([name, pair]) => {
+    const [soft, hard] = Array.isArray(pair) ? pair : [];
+    return Number.isInteger(soft) && Number.isInteger(hard) ? [[name, { soft, hard }] as const] : [];
+  });
+  const hasInit = annotations[initAnnotation] === 'true';
+  if (tmpfs.length === 0 && limits.length === 0 && !hasInit) return undefined;
+  return { tmpfs: Object.fromEntries(tmpfs), limits: Object.fromEntries(limits), hasInit };
+}
+
+/** Bytes of a pod's /dev/shm; undefined for the usual. */
+export function shmBytesOf(podLabels: Marked, annotations: Marked): number | undefined {
+  const bytes = isManagedPod(podLabels) ? Number(annotations[shmSizeAnnotation]) : Number.NaN;
+  return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined;
+}
+
+/** Lines for a pod's /etc/hosts beyond the node's. */
+export function hostLinesOf(podLabels: Marked, annotations: Marked): readonly string[] {
+  const found = isManagedPod(podLabels) ? parsed(annotations[hostsAnnotation]) : undefined;
+  return Array.isArray(found)
+    ? found.filter((line): line is string => typeof line === 'string' && /^[0-9a-f.:]+ \S+$/i.test(line))
+    : [];
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
 }
 
 function isAbsolute(path: unknown): boolean {

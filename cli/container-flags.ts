@@ -37,6 +37,20 @@ export const containerFlags: readonly Flag[] = [
     complete: 'file',
   },
   {
+    long: 'mount',
+    kind: 'string',
+    valueName: 'FIELDS',
+    repeatable: true,
+    help: 'the same in words: type=bind|volume|tmpfs,source=...,target=...[,readonly]',
+  },
+  {
+    long: 'tmpfs',
+    kind: 'string',
+    valueName: 'PATH[:OPTIONS]',
+    repeatable: true,
+    help: 'a file system in memory; options size=, mode=, uid=, gid=, ro, exec, suid, dev',
+  },
+  {
     long: 'publish',
     short: 'p',
     kind: 'string',
@@ -64,6 +78,13 @@ export const containerFlags: readonly Flag[] = [
     kind: 'string',
     valueName: 'NAME',
     help: 'host name inside; its name otherwise',
+  },
+  {
+    long: 'add-host',
+    kind: 'string',
+    valueName: 'NAME:IP',
+    repeatable: true,
+    help: 'a line in /etc/hosts',
   },
   { long: 'dns', kind: 'string', valueName: 'IP', repeatable: true, help: 'ask this name server' },
   {
@@ -182,6 +203,38 @@ export const containerFlags: readonly Flag[] = [
   },
   { long: 'label', short: 'l', kind: 'string', valueName: 'NAME=VALUE', repeatable: true, help: 'a label' },
   { long: 'annotation', kind: 'string', valueName: 'NAME=VALUE', repeatable: true, help: 'an annotation' },
+  {
+    long: 'init',
+    kind: 'boolean',
+    help: 'an init (catatonit) as first process, which reaps what the command leaves',
+  },
+  {
+    long: 'ulimit',
+    kind: 'string',
+    valueName: 'NAME=SOFT[:HARD]',
+    repeatable: true,
+    help: 'a limit of its processes, such as nofile=1024:4096',
+  },
+  { long: 'shm-size', kind: 'size', valueName: 'SIZE', help: 'size of /dev/shm; 64m otherwise' },
+  {
+    long: 'oom-score-adj',
+    kind: 'integer',
+    valueName: 'NUMBER',
+    help: 'how readily the kernel kills it when memory runs out, from -1000 to 1000',
+  },
+  {
+    long: 'userns',
+    kind: 'string',
+    valueName: 'IDS',
+    help: "host: users are this machine's; FIRST[:COUNT]: ids of this machine that stand for 0 and on inside",
+    default: 'host',
+  },
+  {
+    long: 'stop-timeout',
+    kind: 'integer',
+    valueName: 'SECONDS',
+    help: 'how long stop waits before it kills; 10 otherwise',
+  },
   {
     long: 'stop-signal',
     kind: 'string',

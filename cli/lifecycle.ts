@@ -1,5 +1,5 @@
 /** Starting, stopping and removing, as `start`, `stop`, `restart` and `rm` share it. */
-import { managedByLabel } from '#base/managed-pod.ts';
+import { managedByLabel, stopSecondsAnnotation } from '#base/managed-pod.ts';
 import { type Container, ContainerState } from '#proto/generated/cri.ts';
 import { CommandError } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
@@ -33,6 +33,12 @@ export async function startContainer(
 
 /** How long a container may take to end when asked, unless told otherwise. */
 export const defaultStopSeconds = 10;
+
+/** What was said when it was made, else the usual. */
+export function stopSecondsOf({ annotations }: Pick<Container, 'annotations'>): number {
+  const seconds = Number(annotations[stopSecondsAnnotation] ?? Number.NaN);
+  return Number.isFinite(seconds) ? seconds : defaultStopSeconds;
+}
 
 /** Throws CallError. */
 export async function stopContainer(

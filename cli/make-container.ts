@@ -7,7 +7,9 @@ import { CallError, type Connection } from './connection.ts';
 import type { FlagValues } from './flag-values.ts';
 import { ensureImage, type PullPolicy } from './image-presence.ts';
 import { inventName } from './invented-name.ts';
-import { formatPort, namedVolumes, publishedPorts, toPodRequest } from './pod-request.ts';
+import { namedVolumes } from './mount-flags.ts';
+import { toPodRequest } from './pod-request.ts';
+import { formatPort, publishedPorts } from './port-flags.ts';
 import { startStatus } from './session.ts';
 
 export interface Made {

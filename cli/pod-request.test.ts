@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import { NamespaceMode, Protocol } from '#proto/generated/cri.ts';
 import { containerFlags } from './container-flags.ts';
+import { parseMount, parseVolume } from './mount-flags.ts';
 import { parseCommandWords } from './parse.ts';
-import { parsePort, parsePorts, parseVolume, toPodRequest } from './pod-request.ts';
+import { toPodRequest } from './pod-request.ts';
+import { parsePort, parsePorts } from './port-flags.ts';
 
 function request(...words: string[]) {
   const { flags, args } = parseCommandWords(words, {
@@ -115,4 +117,48 @@ test('names that are no folders or hosts are refused', () => {
     add_capabilities: ['NET_RAW'],
     drop_capabilities: ['ALL'],
   });
+});
+
+test('what the CRI has no field for travels in annotations, and mistakes are told before', () => {
+  const { sandbox, container } = request(
+    ...['--tmpfs', '/run:size=1m', '--mount', 'type=tmpfs,target=/t,tmpfs-mode=700', '--init'],
+    ...['--ulimit', 'nofile=10:20', '--ulimit', 'core=unlimited', '--add-host', 'db:10.0.0.7'],
+    ...['--shm-size', '1m', '--stop-timeout', '3', '--oom-score-adj', '500', '--userns', '100000', 'x'],
+  );
+  expect(container.annotations).toMatchObject({
+    'dev.berth/tmpfs': '{"/t":"mode=700","/run":"size=1m"}',
+    'dev.berth/ulimits': '{"nofile":[10,20],"core":[-1,-1]}',
+    'dev.berth/init': 'true',
+    'dev.berth/stop-seconds': '3',
+  });
+  expect(sandbox.annotations).toMatchObject({
+    'dev.berth/hosts': '["10.0.0.7 db"]',
+    'dev.berth/shm-size': '1048576',
+  });
+  expect(container.linux?.resources?.oom_score_adj).toBe(500n);
+  expect(sandbox.linux?.security_context?.namespace_options?.userns_options?.uids).toEqual([
+    { host_id: 100_000, container_id: 0, length: 65_536 },
+  ]);
+  for (const wrong of [
+    ['--ulimit', 'nofile=20:10'],
+    ['--add-host', 'db'],
+    ['--add-host', 'h:host-gateway'],
+    ['--userns', 'keep-id'],
+    ['--tmpfs', 'run'],
+    ['--oom-score-adj', '2000'],
+  ])
+    expect(() => request(...wrong, 'x')).toThrow(wrong[0]);
+});
+
+test('mounts in the long form mean what the short ones do', () => {
+  expect(parseMount('type=bind,src=./a,dst=/b,ro,bind-propagation=rslave')).toEqual({
+    kind: 'folder',
+    source: './a',
+    target: '/b',
+    options: { readonly: true, propagation: 1 },
+  });
+  expect(parseMount('source=data,target=/data')).toMatchObject({ kind: 'named', name: 'data' });
+  expect(parseMount('type=volume,target=/data')).toEqual({ kind: 'anonymous', target: '/data' });
+  for (const wrong of ['target=data', 'type=nfs,target=/x', 'type=bind,target=/x', 'size=1,target=/x'])
+    expect(() => parseMount(wrong)).toThrow('--mount');
 });

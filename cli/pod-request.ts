@@ -4,30 +4,39 @@
  */
 import { posix, resolve } from 'node:path';
 import {
+  hostsAnnotation,
+  initAnnotation,
+  limitsAnnotation,
   managedByLabel,
   nameLabel,
   networkAnnotation,
   onExitLabel,
   pidsLimitAnnotation,
+  shmSizeAnnotation,
+  stopSecondsAnnotation,
+  tmpfsAnnotation,
   volumesAnnotation,
 } from '#base/managed-pod.ts';
 import {
   type ContainerConfigInit,
   type DeviceInit,
   type LinuxContainerResourcesInit,
-  type MountInit,
-  MountPropagation,
   NamespaceMode,
+  type NamespaceOptionInit,
   type PodSandboxConfigInit,
   type PortMappingInit,
   SecurityProfile_ProfileType as ProfileType,
-  Protocol,
   type SecurityProfileInit,
   Signal,
 } from '#proto/generated/cri.ts';
 import { UsageError } from './command.ts';
 import type { FlagValues } from './flag-values.ts';
+import { hostLines, limitsByName, userNamespace } from './kernel-flags.ts';
+import { anonymousPaths, tmpfsByPath, toMounts, volumesOf } from './mount-flags.ts';
 import { cliNamespace, managedByCli } from './names.ts';
+import { formatPort, publishedPorts } from './port-flags.ts';
+
+export { formatPort, parsePort, parsePorts } from './port-flags.ts';
 
 /** Told by `ps` and `port`: the CRI keeps port mappings to itself. */
 export const portsAnnotation = 'dev.berth/ports';
@@ -90,10 +99,8 @@ export function toPodRequest(source: RequestSource): PodRequest {
     network: flags.string('network') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
     pid: flags.string('pid') === 'host' ? NamespaceMode.NODE : NamespaceMode.CONTAINER,
     ipc: flags.string('ipc') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
+    ...userNamespace(flags),
   };
-  const anonymous = volumesOf(flags).flatMap((volume) =>
-    volume.kind === 'anonymous' ? [volume.target] : [],
-  );
   const labels = {
     ...pairs(flags.list('label'), '--label'),
     [managedByLabel]: managedByCli,
@@ -104,7 +111,7 @@ export function toPodRequest(source: RequestSource): PodRequest {
     ...pairs(flags.list('annotation'), '--annotation'),
     ...(ports.length > 0 ? { [portsAnnotation]: ports.map(formatPort).join(', ') } : {}),
     ...(flags.string('network') === 'none' ? { [networkAnnotation]: 'none' } : {}),
-    ...(anonymous.length > 0 ? { [volumesAnnotation]: JSON.stringify(anonymous) } : {}),
+    ...extras(flags),
     ...(flags.has('pids-limit') ? { [pidsLimitAnnotation]: String(flags.integer('pids-limit')) } : {}),
   };
   const security = toSecurity(flags);
@@ -134,6 +141,26 @@ export function toPodRequest(source: RequestSource): PodRequest {
   };
 }
 
+/** What the CRI has no field for, and the daemon reads from annotations. */
+function extras(flags: FlagValues): Record<string, string> {
+  const volumes = volumesOf(flags);
+  const json = (name: string, value: object): Record<string, string> =>
+    Object.keys(value).length === 0 ? {} : { [name]: JSON.stringify(value) };
+  const shmBytes = flags.size('shm-size');
+  if (shmBytes !== undefined && shmBytes <= 0) throw new UsageError('--shm-size must be more than 0');
+  if (shmBytes !== undefined && flags.string('ipc') === 'host')
+    throw new UsageError("--shm-size says nothing with --ipc host: /dev/shm is the node's");
+  return {
+    ...json(volumesAnnotation, anonymousPaths(volumes)),
+    ...json(tmpfsAnnotation, tmpfsByPath(volumes)),
+    ...json(limitsAnnotation, limitsByName(flags.list('ulimit'))),
+    ...json(hostsAnnotation, hostLines(flags.list('add-host'))),
+    ...(flags.boolean('init') ? { [initAnnotation]: 'true' } : {}),
+    ...(shmBytes === undefined ? {} : { [shmSizeAnnotation]: String(shmBytes) }),
+    ...(flags.has('stop-timeout') ? { [stopSecondsAnnotation]: String(flags.integer('stop-timeout')) } : {}),
+  };
+}
+
 function toContainer(
   source: RequestSource,
   {
@@ -143,7 +170,7 @@ function toContainer(
     namespaces,
   }: Record<'labels' | 'annotations', Record<string, string>> & {
     readonly security: ReturnType<typeof toSecurity>;
-    readonly namespaces: Record<'network' | 'pid' | 'ipc', NamespaceMode>;
+    readonly namespaces: NamespaceOptionInit;
   },
 ): ContainerConfigInit {
   const { flags, name, image, command } = source;
@@ -162,7 +189,7 @@ function toContainer(
         : { command: [entrypoint], args: command }),
     working_dir: flags.string('workdir') ?? '',
     envs: toEnvironment(source).map(([key, value]) => ({ key, value: Buffer.from(value) as never })),
-    mounts: volumesOf(flags).flatMap((volume) => toMount(volume, source)),
+    mounts: toMounts(volumesOf(flags), source.workingDir, source.volumePath ?? (() => '')),
     devices: devices.filter((text) => !isCdiDevice(text)).map(parseDevice),
     CDI_devices: devices.filter(isCdiDevice).map((device) => ({ name: device })),
     labels,
@@ -174,7 +201,10 @@ function toContainer(
     tty: hasTty,
     stop_signal: toSignal(flags.string('stop-signal')),
     linux: {
-      resources: toResources(flags),
+      resources: {
+        ...toResources(flags),
+        ...(flags.has('oom-score-adj') ? { oom_score_adj: BigInt(oomScore(flags)) } : {}),
+      },
       security_context: { ...security, namespace_options: namespaces },
     },
   };
@@ -247,6 +277,12 @@ function requireId(text: string, flag: string): number {
   return Number(text);
 }
 
+function oomScore(flags: FlagValues): number {
+  const score = flags.integer('oom-score-adj')!;
+  if (score < -1000 || score > 1000) throw new UsageError('--oom-score-adj must be from -1000 to 1000');
+  return score;
+}
+
 /** Limits of `run` and `update`; {} for none. */
 export function toResources(flags: FlagValues): LinuxContainerResourcesInit {
   const memory = flags.size('memory');
@@ -285,135 +321,6 @@ function toEnvironment({ flags, environment, envFiles }: RequestSource): [string
     }
   for (const text of flags.list('env')) put(text);
   return [...found];
-}
-
-/** Names of the volumes that flags ask for: they must be there before the container is. Throws UsageError. */
-export function namedVolumes(flags: FlagValues): readonly string[] {
-  return [...new Set(volumesOf(flags).flatMap((volume) => (volume.kind === 'named' ? [volume.name] : [])))];
-}
-
-function volumesOf(flags: FlagValues): readonly Volume[] {
-  return flags.list('volume').map(parseVolume);
-}
-
-/** What `-v` asks for. */
-export type Volume =
-  | { readonly kind: 'folder'; readonly source: string; readonly target: string; readonly options: MountInit }
-  | { readonly kind: 'named'; readonly name: string; readonly target: string; readonly options: MountInit }
-  | { readonly kind: 'anonymous'; readonly target: string };
-
-/** `HOST:PATH[:OPTIONS]`, `NAME:PATH[:OPTIONS]` or `PATH` of `-v`. Throws UsageError. */
-export function parseVolume(text: string): Volume {
-  const [source = '', target, options = '', ...more] = text.split(':');
-  if (target === undefined && source.startsWith('/')) return { kind: 'anonymous', target: source };
-  if (target === undefined || !target.startsWith('/') || source === '' || more.length > 0)
-    throw new UsageError(
-      `--volume: ${JSON.stringify(text)} is not SOURCE:PATH[:OPTIONS] with an absolute PATH`,
-      'For instance -v /srv/data:/data:ro for a folder, -v data:/data for a volume.',
-    );
-  const known: MountInit = Object.assign({}, ...options.split(',').map(volumeOption));
-  if (/^[./~]/.test(source)) return { kind: 'folder', source, target, options: known };
-  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(source))
-    throw new UsageError(
-      `--volume: ${JSON.stringify(source)} is neither a path nor a name for a volume`,
-      `A folder of this machine begins with / or ./: -v ./${source}:${target}.`,
-    );
-  return { kind: 'named', name: source, target, options: known };
-}
-
-function toMount(volume: Volume, { workingDir, volumePath }: RequestSource): MountInit[] {
-  if (volume.kind === 'anonymous') return []; // the daemon makes it, see `volumesAnnotation`
-  const hostPath =
-    volume.kind === 'named' ? (volumePath?.(volume.name) ?? '') : resolve(workingDir, volume.source);
-  return [{ container_path: volume.target, host_path: hostPath, ...volume.options }];
-}
-
-function volumeOption(option: string): MountInit {
-  const known: Readonly<Record<string, MountInit>> = {
-    '': {},
-    rw: {},
-    ro: { readonly: true },
-    z: { selinux_relabel: true },
-    Z: { selinux_relabel: true },
-    private: {},
-    rprivate: {},
-    slave: { propagation: MountPropagation.PROPAGATION_HOST_TO_CONTAINER },
-    rslave: { propagation: MountPropagation.PROPAGATION_HOST_TO_CONTAINER },
-    shared: { propagation: MountPropagation.PROPAGATION_BIDIRECTIONAL },
-    rshared: { propagation: MountPropagation.PROPAGATION_BIDIRECTIONAL },
-  };
-  if (!Object.hasOwn(known, option))
-    throw new UsageError(
-      `--volume: the option ${JSON.stringify(option)} is not known`,
-      `Known are ${Object.keys(known).filter(Boolean).join(', ')}.`,
-    );
-  return known[option]!;
-}
-
-/** `[IP:]HOST:PORT[/PROTOCOL]` with one port each. Throws UsageError. */
-export function parsePort(text: string): PortMappingInit {
-  const [port, ...more] = parsePorts(text);
-  if (port === undefined || more.length > 0 || port.host_port === 0) throw wrongPort(text);
-  return port;
-}
-
-/**
- * `[[IP:][HOST]:]PORT[/PROTOCOL]` of `-p`, where HOST and PORT may be ranges of one length. A host port of 0 is to be chosen.
- * Throws UsageError.
- */
-export function parsePorts(text: string): PortMappingInit[] {
-  const range = '\\d+(?:-\\d+)?';
-  const match = new RegExp(
-    `^(?:(?:(\\[[0-9a-f:.]+\\]|[0-9.]+):)?(${range})?:)?(${range})(?:/(tcp|udp|sctp))?$`,
-    'i',
-  ).exec(text);
-  const container = match === null ? [] : portsIn(match[3]!);
-  const host = match?.[2] === undefined ? container.map(() => 0) : portsIn(match[2]);
-  if (match === null || container.length === 0 || host.length !== container.length) throw wrongPort(text);
-  const protocols: Readonly<Record<string, number>> = Protocol;
-  return container.map((port, at) => ({
-    host_ip: (match[1] ?? '').replace(/^\[|\]$/g, ''),
-    host_port: host[at]!,
-    container_port: port,
-    protocol: protocols[(match[4] ?? 'tcp').toUpperCase()]!,
-  }));
-}
-
-function wrongPort(text: string): UsageError {
-  return new UsageError(
-    `--publish: ${JSON.stringify(text)} is not [[IP:]HOST:]PORT[/PROTOCOL]`,
-    'For instance -p 8080:80: port 8080 of this machine, port 80 of the container; ranges must be of one length.',
-  );
-}
-
-/** [] for what is no range of ports. */
-function portsIn(text: string): number[] {
-  const [first = 0, last = first] = text.split('-').map(Number);
-  if (!isPort(first) || !isPort(last) || last < first) return [];
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
-}
-
-/** What the flags publish, with the image's own ports (`80/tcp`) for -P. Throws UsageError. */
-export function publishedPorts(flags: FlagValues, exposed: readonly string[]): readonly PortMappingInit[] {
-  const asked = flags.list('publish').flatMap(parsePorts);
-  const isAsked = (port: PortMappingInit) =>
-    asked.some((each) => each.container_port === port.container_port && each.protocol === port.protocol);
-  const others = flags.boolean('publish-all') ? exposed.flatMap(parsePorts) : [];
-  const ports = [...asked, ...others.filter((port) => !isAsked(port))];
-  if (ports.length > 0 && flags.string('network') !== 'default')
-    throw new UsageError(`--publish says nothing with --network ${flags.string('network')}`);
-  return ports;
-}
-
-function isPort(port: number): boolean {
-  return port >= 1 && port <= 65535;
-}
-
-/** `0.0.0.0:8080->80/tcp`, as docker shows it. */
-export function formatPort({ host_ip, host_port, container_port, protocol }: PortMappingInit): string {
-  const ip = host_ip || '0.0.0.0';
-  const name = Object.entries(Protocol).find(([, number]) => number === protocol)?.[0] ?? 'TCP';
-  return `${ip.includes(':') ? `[${ip}]` : ip}:${host_port}->${container_port}/${name.toLowerCase()}`;
 }
 
 function isCdiDevice(text: string): boolean {

@@ -28,6 +28,7 @@ import { CdiRegistry } from '#runtime/cdi/registry.ts';
 import { Checkpoints } from '#runtime/checkpoint/manager.ts';
 import { RestoreSources } from '#runtime/checkpoint/restore-sources.ts';
 import { CheckpointSupport } from '#runtime/checkpoint/support.ts';
+import { DetachedExecs } from '#runtime/container/detached-exec.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { defaultProfileName, loadDefaultProfile } from '#runtime/default-apparmor.ts';
@@ -331,6 +332,7 @@ export async function buildServices(
   const checkpointSupport = new CheckpointSupport({
     findCriu: () => findProgram([config.checkpoint.criuPath || 'criu'], programDirs),
   });
+  const initPath = findProgram([config.runtime.initPath || 'catatonit'], programDirs);
   const measureFolder = async (path: string) => (await measureTree(path)).usedBytes;
   const namedVolumes = new NamedVolumes({
     folder: paths.namedVolumes,
@@ -356,6 +358,7 @@ export async function buildServices(
     cdi,
     ociHooks,
     namedVolumes,
+    initPath,
     announcer,
     hooks,
     restores: new RestoreSources({
@@ -374,7 +377,6 @@ export async function buildServices(
     nsenter: requireProgram('nsenter', '', 'PATH'),
     sh: requireProgram('sh', '', 'PATH'),
   };
-  const initPath = findProgram([config.runtime.initPath || 'catatonit'], programDirs);
   const sandboxes = new PinnedSandboxes({
     sandboxes: sandboxRecords,
     containers,
@@ -417,16 +419,17 @@ export async function buildServices(
   announcer.subscribe(managedPods.onEvent);
   const { address, port, idleTimeoutMs } = config.streaming;
   const tls = readStreamingTls(config.streaming);
+  const streams = new ContainerStreams({
+    getContainer: (id) => containers.get(id),
+    getSandbox: (id) => sandboxes.get(id),
+    whenExited: (id) => containers.whenExited(id),
+    endCommands: (record, files) => containers.endCommands(record, files),
+    handlers,
+    migrations,
+    paths,
+  });
   const streaming = new StreamingServer({
-    provider: new ContainerStreams({
-      getContainer: (id) => containers.get(id),
-      getSandbox: (id) => sandboxes.get(id),
-      whenExited: (id) => containers.whenExited(id),
-      endCommands: (record, files) => containers.endCommands(record, files),
-      handlers,
-      migrations,
-      paths,
-    }),
+    provider: streams,
     log,
     address,
     port,
@@ -457,6 +460,7 @@ export async function buildServices(
         parseArchive: (sink) => new TarParser(sink),
       }),
     }),
+    detached: new DetachedExecs(streams, log),
     volumes: namedVolumes,
     ports: new HostPorts({ sandboxRecords }),
     images: images.operations,

@@ -1,7 +1,8 @@
-import type { CommandBody } from '../command.ts';
+import { startError } from '../attached-run.ts';
+import { type CommandBody, UsageError } from '../command.ts';
 import { detachKeysFlag } from '../container-flags.ts';
 import { findContainer } from '../containers.ts';
-import { openSession, ownStreams, parseDetachKeys, sessionError } from '../session.ts';
+import { openSession, ownStreams, parseDetachKeys, sessionError, startStatus } from '../session.ts';
 
 export const command: CommandBody = {
   description: [
@@ -13,6 +14,12 @@ export const command: CommandBody = {
     { name: 'COMMAND', required: true, repeatable: true },
   ],
   flags: [
+    {
+      long: 'detach',
+      short: 'd',
+      kind: 'boolean',
+      help: 'start it and leave it; what it writes is dropped, and it ends with the container or the daemon',
+    },
     {
       long: 'interactive',
       short: 'i',
@@ -54,6 +61,9 @@ export const command: CommandBody = {
     const [given, ...cmd] = args;
     const tty = flags.boolean('tty');
     const interactive = flags.boolean('interactive');
+    const isDetached = flags.boolean('detach');
+    if (isDetached && (tty || interactive))
+      throw new UsageError('nobody stays with what --detach starts: leave -i and -t out');
     const streams = ownStreams({ interactive, tty });
     const detachKeys = parseDetachKeys(flags.string('detach-keys')!);
     const connection = await connect();
@@ -67,6 +77,13 @@ export const command: CommandBody = {
           : `${text}=${environment[text]}`;
       return value === undefined ? [] : [value];
     });
+    if (isDetached) {
+      const own = { env, working_dir: flags.string('workdir') ?? '', user: flags.string('user') ?? '' };
+      await connection.admin('ExecDetached', { container_id: id, cmd, ...own }, { signal }).catch((error) => {
+        throw startError(error, given!, startStatus);
+      });
+      return 0;
+    }
     const isPlain = !flags.has('user') && !flags.has('workdir') && env.length === 0;
     const { url } = isPlain
       ? await connection.call('Exec', request, { signal })

@@ -1,7 +1,7 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
 import { jsonFlag } from '../flags.ts';
-import { defaultStopSeconds, startContainer, stopContainer } from '../lifecycle.ts';
+import { defaultStopSeconds, startContainer, stopContainer, stopSecondsOf } from '../lifecycle.ts';
 
 export const command: CommandBody = {
   description: ['Stops containers and starts them again, with what they wrote.'],
@@ -12,8 +12,7 @@ export const command: CommandBody = {
       short: 't',
       kind: 'integer',
       valueName: 'SECONDS',
-      help: 'how long to wait before killing',
-      default: String(defaultStopSeconds),
+      help: `how long to wait before killing; --stop-timeout of run otherwise, or ${defaultStopSeconds}`,
     },
     jsonFlag,
   ],
@@ -22,14 +21,11 @@ export const command: CommandBody = {
     return forEach(
       args,
       async (given) => {
-        const { id } = await findContainer(connection, given, { signal });
-        await stopContainer(
-          connection,
-          await findContainer(connection, id, { signal }),
-          flags.integer('time')!,
-          { signal },
-        );
-        await startContainer(connection, await findContainer(connection, id, { signal }), { signal });
+        const container = await findContainer(connection, given, { signal });
+        const seconds = flags.integer('time') ?? stopSecondsOf(container);
+        await stopContainer(connection, container, seconds, { signal });
+        const stopped = await findContainer(connection, container.id, { signal });
+        await startContainer(connection, stopped, { signal });
         return given;
       },
       { output, flags },

@@ -1,7 +1,7 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
 import { jsonFlag } from '../flags.ts';
-import { defaultStopSeconds, stopContainer } from '../lifecycle.ts';
+import { defaultStopSeconds, stopContainer, stopSecondsOf } from '../lifecycle.ts';
 
 export const command: CommandBody = {
   description: [
@@ -14,20 +14,18 @@ export const command: CommandBody = {
       short: 't',
       kind: 'integer',
       valueName: 'SECONDS',
-      help: 'how long to wait before killing',
-      default: String(defaultStopSeconds),
+      help: `how long to wait before killing; --stop-timeout of run otherwise, or ${defaultStopSeconds}`,
     },
     jsonFlag,
   ],
   async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
-    const seconds = flags.integer('time')!;
     return forEach(
       args,
       async (given) => {
-        await stopContainer(connection, await findContainer(connection, given, { signal }), seconds, {
-          signal,
-        });
+        const container = await findContainer(connection, given, { signal });
+        const seconds = flags.integer('time') ?? stopSecondsOf(container);
+        await stopContainer(connection, container, seconds, { signal });
         return given;
       },
       { output, flags },

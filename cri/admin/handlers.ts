@@ -8,7 +8,7 @@ import { describeImage } from './rpc/describe-image.ts';
 import { diffContainer } from './rpc/diff-container.ts';
 import { diskUsage } from './rpc/disk-usage.ts';
 import { dropImage } from './rpc/drop-image.ts';
-import { exec } from './rpc/exec.ts';
+import { exec, execDetached } from './rpc/exec.ts';
 import { info } from './rpc/info.ts';
 import { killContainer } from './rpc/kill-container.ts';
 import { listProcesses } from './rpc/list-processes.ts';
@@ -32,6 +32,7 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     KillContainer: killContainer(services),
     ReviveContainer: reviveContainer(services),
     Exec: exec(services),
+    ExecDetached: execDetached(services),
     ListProcesses: listProcesses(services),
     StatPath: statPath(services),
     CopyFromContainer: copyFromContainer(services),

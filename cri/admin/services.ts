@@ -1,6 +1,7 @@
 /** What the admin service's RPCs are made of. Everything arrives by constructor from `daemon/wiring.ts`. */
 
 import type { ImageOperations } from '#images/operator/contract.ts';
+import type { DetachedExecs } from '#runtime/container/detached-exec.ts';
 import type { ContainerManager } from '#runtime/contract.ts';
 import type { ContainerOperations } from '#runtime/operator/contract.ts';
 import type { HostPorts } from '#runtime/operator/host-ports.ts';
@@ -26,6 +27,7 @@ export interface AdminServices {
   readonly operations: ContainerOperations;
   readonly images: ImageOperations;
   readonly layers: ContainerLayers;
+  readonly detached: Pick<DetachedExecs, 'start'>;
   readonly volumes: VolumeOperations;
   readonly ports: Pick<HostPorts, 'choose'>;
 }

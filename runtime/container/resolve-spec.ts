@@ -45,6 +45,8 @@ export interface SpecResolverOptions {
   readonly defaultSeccompProfile: string | undefined;
   readonly cdi: CdiRegistry;
   readonly ociHooks: OciHookFolders;
+  /** '' for none. */
+  readonly initPath: string;
   readonly namedVolumes: Pick<NamedVolumes, 'prepare'>;
 }
 
@@ -167,6 +169,7 @@ export class SpecResolver {
       devices: config.security.isPrivileged ? [...listHostDevices(), ...requestedDevices] : requestedDevices,
       localhostSeccompProfile: readSeccompProfile(config.security, this.#options.defaultSeccompProfile),
       targetPidnsPath: this.#targetPidNamespace(record),
+      initPath: this.#options.initPath,
       hostname: sandbox.utsnsPath === '' ? nodeHostname : sandbox.config.hostname || nodeHostname,
       defaultPidsLimit,
       ...(host.isAppArmorEnabled ? { loadedApparmorProfiles: loadedAppArmorProfiles() } : {}),

@@ -1,5 +1,5 @@
 /** The files that every container of a pod sees: resolv.conf, hostname, hosts, and /dev/shm. */
-import { chownSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chownSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writing } from '#base/disk-full.ts';
 import { errnoOf } from '#base/errors.ts';
@@ -31,11 +31,15 @@ export interface SandboxFilesRequest {
   readonly dns: DnsConfig | undefined;
   /** Whether the pod has its own IPC namespace and so its own /dev/shm. */
   readonly ownShm: boolean;
+  /** The usual 64 MiB unless given. */
+  readonly shmBytes?: number | undefined;
+  /** Lines of /etc/hosts beyond the node's. */
+  readonly hostLines: readonly string[];
   /** Host ids of the pod's root. */
   readonly owner: { readonly uid: number; readonly gid: number };
 }
 
-const shmBytes = '65536k';
+const usualShmBytes = 64 << 20;
 
 /** Makes the files and mounts shm. Undone by `removeSandboxFiles`, also when this fails half-way. */
 export function makeSandboxFiles(request: SandboxFilesRequest): void {
@@ -43,7 +47,10 @@ export function makeSandboxFiles(request: SandboxFilesRequest): void {
   mkdirSync(directory, { recursive: true, mode: 0o711 });
   const hostname = join(directory, 'hostname');
   writing(hostname, () => writeFileSync(hostname, `${request.hostname}\n`, { mode: 0o644 }));
-  copyOrEmpty('/etc/hosts', join(directory, 'hosts'));
+  const hosts = join(directory, 'hosts');
+  copyOrEmpty('/etc/hosts', hosts);
+  if (request.hostLines.length > 0)
+    writing(hosts, () => appendFileSync(hosts, `\n${request.hostLines.join('\n')}\n`));
   const resolvConf = join(directory, 'resolv.conf');
   if (request.dns === undefined) copyOrEmpty('/etc/resolv.conf', resolvConf);
   else {
@@ -60,7 +67,7 @@ export function makeSandboxFiles(request: SandboxFilesRequest): void {
       type: 'tmpfs',
       source: 'shm',
       flags: MS_NOSUID | MS_NODEV | MS_NOEXEC,
-      data: `mode=1777,size=${shmBytes}`,
+      data: `mode=1777,size=${request.shmBytes ?? usualShmBytes}`,
     },
     shm,
   );

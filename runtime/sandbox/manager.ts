@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
-import { hasNoNetwork } from '#base/managed-pod.ts';
+import { hasNoNetwork, hostLinesOf, shmBytesOf } from '#base/managed-pod.ts';
 import { SingleFlight } from '#base/single-flight.ts';
 import { step } from '#base/step.ts';
 import { UndoList } from '#base/undo.ts';
@@ -171,6 +171,8 @@ export class PinnedSandboxes implements SandboxManager {
           hostname: this.#hostnameOf(record),
           dns: config.dns,
           ownShm: record.ipcnsPath !== '',
+          shmBytes: shmBytesOf(config.labels, config.annotations),
+          hostLines: hostLinesOf(config.labels, config.annotations),
           owner: rootOwner(config),
         }),
       );

@@ -11,6 +11,7 @@ import { resolveCapabilities } from './capabilities.ts';
 import { cgroupsPath } from './cgroups-path.ts';
 import { containerDevices } from './devices.ts';
 import type { ContainerSpecInput } from './inputs.ts';
+import { managedExtras, withExtraLimits, withExtraMounts } from './managed-extras.ts';
 import { containerMounts, rootfsPropagation } from './mounts.ts';
 import { type EffectiveNamespaces, effectiveNamespaces, idMappings, namespaceList } from './namespaces.ts';
 import type { OciDeviceRule, OciProcess, OciResources, OciSpec } from './oci-spec.ts';
@@ -44,12 +45,13 @@ export function buildContainerSpec(input: ContainerSpecInput): OciSpec {
     podLevel: input.selinuxLevel ?? '',
     isPrivileged: security.isPrivileged,
   });
-  const process = buildProcess(input, labels);
+  const extras = managedExtras(input);
+  const process = withExtraLimits(buildProcess(input, labels), extras);
   return {
     ociVersion,
     process,
     root: { path: input.rootfsPath, ...(security.readonlyRootfs ? { readonly: true } : {}) },
-    mounts: containerMounts({ ...input, effective }),
+    mounts: withExtraMounts(containerMounts({ ...input, effective }), extras, input.initPath),
     annotations: containerAnnotations(input),
     linux: buildLinux(input, effective, labels, process),
   };

@@ -94,6 +94,8 @@ export interface ContainerSpecInput {
   readonly hostname: string;
   /** Greatest number of tasks in the container's cgroup; 0 for none. */
   readonly defaultPidsLimit: number;
+  /** The statically linked init on the host; absent or '': there is none. */
+  readonly initPath?: string;
   /** Names of the AppArmor profiles that the kernel holds now; needed only where AppArmor is enabled. */
   readonly loadedApparmorProfiles?: readonly string[];
   /** The pod's own MCS level (`s0:c1,c2`), which all its containers share; needed only where SELinux is enabled. */

@@ -117,6 +117,9 @@ export interface ExecResponseInit {
   url?: string | undefined;
 }
 
+export type ExecDetachedResponse = Record<never, never>;
+export type ExecDetachedResponseInit = Record<never, never>;
+
 export interface ListProcessesRequest {
   container_id: string;
 }
@@ -656,6 +659,7 @@ export interface Messages {
   ReviveContainerResponse: ReviveContainerResponse;
   ExecRequest: ExecRequest;
   ExecResponse: ExecResponse;
+  ExecDetachedResponse: ExecDetachedResponse;
   ListProcessesRequest: ListProcessesRequest;
   ListProcessesResponse: ListProcessesResponse;
   Process: Process;
@@ -723,6 +727,7 @@ export interface MessageInits {
   ReviveContainerResponse: ReviveContainerResponseInit;
   ExecRequest: ExecRequestInit;
   ExecResponse: ExecResponseInit;
+  ExecDetachedResponse: ExecDetachedResponseInit;
   ListProcessesRequest: ListProcessesRequestInit;
   ListProcessesResponse: ListProcessesResponseInit;
   Process: ProcessInit;

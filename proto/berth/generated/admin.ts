@@ -20,6 +20,7 @@ export const Admin = {
   KillContainer: { name: 'KillContainer', path: '/berth.admin.v1.Admin/KillContainer', requestType: 'KillContainerRequest', responseType: 'KillContainerResponse', requestStream: false, responseStream: false },
   ReviveContainer: { name: 'ReviveContainer', path: '/berth.admin.v1.Admin/ReviveContainer', requestType: 'ReviveContainerRequest', responseType: 'ReviveContainerResponse', requestStream: false, responseStream: false },
   Exec: { name: 'Exec', path: '/berth.admin.v1.Admin/Exec', requestType: 'ExecRequest', responseType: 'ExecResponse', requestStream: false, responseStream: false },
+  ExecDetached: { name: 'ExecDetached', path: '/berth.admin.v1.Admin/ExecDetached', requestType: 'ExecRequest', responseType: 'ExecDetachedResponse', requestStream: false, responseStream: false },
   ListProcesses: { name: 'ListProcesses', path: '/berth.admin.v1.Admin/ListProcesses', requestType: 'ListProcessesRequest', responseType: 'ListProcessesResponse', requestStream: false, responseStream: false },
   StatPath: { name: 'StatPath', path: '/berth.admin.v1.Admin/StatPath', requestType: 'StatPathRequest', responseType: 'StatPathResponse', requestStream: false, responseStream: false },
   CopyFromContainer: { name: 'CopyFromContainer', path: '/berth.admin.v1.Admin/CopyFromContainer', requestType: 'CopyFromContainerRequest', responseType: 'CopyFromContainerResponse', requestStream: false, responseStream: true },
