@@ -8,7 +8,7 @@ import { describePlan, planJson } from '../play/describe.ts';
 import { loadPlan } from '../play/load.ts';
 import { PlayError, type PlayPlan } from '../play/plan.ts';
 import { type PlayedPod, Player } from '../play/player.ts';
-import { formatPort } from '../pod-request.ts';
+import { formatPort } from '../port-flags.ts';
 
 export const command: CommandBody = {
   description: [

@@ -7,7 +7,8 @@ import {
   SecurityProfile_ProfileType as ProfileType,
 } from '#proto/generated/cri.ts';
 import { UsageError } from '../command.ts';
-import { maskedPaths, parsePorts, readonlyPaths, toSignal, toUser } from '../pod-request.ts';
+import { maskedPaths, readonlyPaths, toSignal, toUser } from '../pod-request.ts';
+import { parsePorts } from '../port-flags.ts';
 import { parseDuration, parseSize } from '../quantity.ts';
 import type { ComposeSurroundings, Project, Service, Words } from './compose-project.ts';
 import { parseEnvFile, splitWords } from './compose-text.ts';

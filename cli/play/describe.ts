@@ -1,5 +1,5 @@
 /** What `--dry-run` shows of a plan. */
-import { formatPort } from '../pod-request.ts';
+import { formatPort } from '../port-flags.ts';
 import type { ContainerPlan, PlayPlan, PodPlan, VolumePlan } from './plan.ts';
 
 /** Lines for people. */

@@ -9,7 +9,8 @@ import {
   type PodSandboxConfigInit,
 } from '#proto/generated/cri.ts';
 import { CommandError } from '../command.ts';
-import { formatPort, portsAnnotation } from '../pod-request.ts';
+import { portsAnnotation } from '../pod-request.ts';
+import { formatPort } from '../port-flags.ts';
 import type { ContainerPlan, MountPlan, PodFacts, PodPlan, VolumePlan } from './plan.ts';
 
 /** The value of `managedByLabel` of what `berth play` makes. */
