@@ -188,6 +188,7 @@ export class CliRuntime {
   ): Launched {
     return launch({
       path: this.path,
+      executable: this.executable(),
       args: ['--log', `${processFile}.log`, ...this.#args(['exec', '--process', processFile, ...extra, id])],
       newSession: true,
       ...stdio,
