@@ -187,6 +187,9 @@ services:
     volumes: ["data:/data"]
     mem_limit: 32m
     restart: always
+    ulimits: { nofile: { soft: 100, hard: 200 } }
+    shm_size: 8m
+    init: true
     stop_grace_period: 0s
 volumes: { data: }
 `,
@@ -200,6 +203,15 @@ volumes: { data: }
   expect(
     await berth.ok('exec', 'shop-store', 'sh', '-c', 'ping -c 1 -W 2 front > /dev/null && echo reached'),
   ).toBe('reached\n');
+  expect(
+    await berth.ok(
+      'exec',
+      'shop-store',
+      'sh',
+      '-c',
+      'grep files /proc/1/limits; df -k /dev/shm | tail -n 1; ps',
+    ),
+  ).toMatch(/Max open files +100 +200 [\s\S]* 8192 [\s\S]*httpd/);
   await berth.ok('play', '--down', file);
   expect(await podNames()).toEqual([]);
   const [volume] = JSON.parse(await berth.ok('volume', 'inspect', 'shop_data')) as [{ path: string }];

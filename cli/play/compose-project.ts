@@ -73,6 +73,9 @@ export interface Service {
   readonly cpu_shares?: number;
   readonly cpuset?: string;
   readonly pids_limit?: number;
+  readonly init?: boolean;
+  readonly shm_size?: string | number;
+  readonly ulimits?: Readonly<Record<string, number | { readonly soft: number; readonly hard: number }>>;
   readonly runtime?: string;
   readonly pull_policy?: string;
   readonly profiles?: readonly string[];

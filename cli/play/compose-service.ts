@@ -1,5 +1,6 @@
 /** A service of a Compose file as a pod of one container. */
 import { resolve } from 'node:path';
+import { initAnnotation, limitsAnnotation, shmSizeAnnotation } from '#base/managed-pod.ts';
 import { nearestName } from '#daemon/config/nearest-name.ts';
 import {
   MountPropagation,
@@ -61,6 +62,7 @@ export class ServiceReader {
       uid: stableUid(`compose/${project}/${this.#service}`),
       labels: { ...this.#pairs('labels'), 'dev.berth/service': this.#service },
       annotations: this.#pairs('annotations'),
+      marks: this.#marks(),
       hostname: network === 'host' ? '' : (text.hostname ?? this.#service).slice(0, 63),
       dns: toDns(text),
       ports: network === 'pod' ? this.#ports() : [],
@@ -320,6 +322,21 @@ export class ServiceReader {
         : { cpu_period: 100_000n, cpu_quota: BigInt(Math.max(1000, Math.round(Number(cpus) * 100_000))) }),
       ...(text.cpu_shares === undefined ? {} : { cpu_shares: BigInt(text.cpu_shares) }),
       ...(text.cpuset === undefined ? {} : { cpuset_cpus: text.cpuset }),
+    };
+  }
+
+  /** What the CRI has no fields for. */
+  #marks(): Record<string, string> {
+    const { init, shm_size, ulimits } = this.#text;
+    const shmBytes = this.#size('shm_size', shm_size);
+    const limits = Object.entries(ulimits ?? {}).map(([name, limit]) => [
+      name,
+      typeof limit === 'number' ? [limit, limit] : [limit.soft, limit.hard],
+    ]);
+    return {
+      ...(init === true ? { [initAnnotation]: 'true' } : {}),
+      ...(shmBytes === undefined ? {} : { [shmSizeAnnotation]: String(shmBytes) }),
+      ...(limits.length === 0 ? {} : { [limitsAnnotation]: JSON.stringify(Object.fromEntries(limits)) }),
     };
   }
 

@@ -202,6 +202,7 @@ function toPod({ owner, name, metadata, spec, handlers }: PodToBe, at: PodPlace)
     uid,
     labels,
     annotations,
+    marks: {},
     hostname: spec.hostNetwork === true ? '' : hostname,
     dns: toDns(spec, at),
     // With the node's network there is nothing to map.

@@ -96,6 +96,8 @@ export interface PodPlan {
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** What the daemon is told by annotations (`#base/managed-pod.ts`), of the pod and its containers. */
+  readonly marks: Readonly<Record<string, string>>;
   readonly hostname: string;
   readonly dns:
     | {

@@ -1,7 +1,7 @@
 /** Makes what a plan says through the CRI, and takes it away again. What was made before a failure is removed. */
 import { availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { managedByLabel } from '#base/managed-pod.ts';
+import { managedByLabel, stopSecondsAnnotation } from '#base/managed-pod.ts';
 import { ContainerState, type PodSandbox, PodSandboxState } from '#proto/generated/cri.ts';
 import { startError } from '../attached-run.ts';
 import { CommandError } from '../command.ts';
@@ -16,7 +16,6 @@ import {
   type PlayFolders,
   planAnnotation,
   planDigest,
-  stopAnnotation,
   toContainerRequest,
   toSandbox,
 } from './request.ts';
@@ -271,7 +270,7 @@ export class Player {
         { filter: { pod_sandbox_id: pod.id } },
         options,
       );
-      const seconds = Number(pod.annotations[stopAnnotation] ?? 10);
+      const seconds = Number(pod.annotations[stopSecondsAnnotation] ?? 10);
       const running = containers.filter(({ state }) => state === ContainerState.CONTAINER_RUNNING);
       await Promise.all(
         running.map((container) => stopContainer(this.#connection, container, seconds, options)),

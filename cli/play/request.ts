@@ -1,7 +1,13 @@
 /** A plan as requests of the CRI, and as what is written before. Pure: facts and folders are given. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { managedByLabel, nameLabel, networkAnnotation, pidsLimitAnnotation } from '#base/managed-pod.ts';
+import {
+  managedByLabel,
+  nameLabel,
+  networkAnnotation,
+  pidsLimitAnnotation,
+  stopSecondsAnnotation,
+} from '#base/managed-pod.ts';
 import {
   type ContainerConfigInit,
   type MountInit,
@@ -19,8 +25,6 @@ export const managedByPlay = 'berth-play';
 export const ownerAnnotation = 'dev.berth/play-owner';
 /** A digest of the pod's plan: another one is another pod. */
 export const planAnnotation = 'dev.berth/play-plan';
-/** Seconds that its containers have to end. */
-export const stopAnnotation = 'dev.berth/stop-seconds';
 
 /** Where things of pods lie on this machine. */
 export interface PlayFolders {
@@ -59,7 +63,8 @@ export function toSandbox(pod: PodPlan, folders: PlayFolders): PodSandboxConfigI
       ...pod.annotations,
       [ownerAnnotation]: pod.owner,
       [planAnnotation]: planDigest(pod),
-      [stopAnnotation]: String(pod.stopSeconds),
+      [stopSecondsAnnotation]: String(pod.stopSeconds),
+      ...pod.marks,
       ...(pod.ports.length > 0 ? { [portsAnnotation]: pod.ports.map(formatPort).join(', ') } : {}),
       ...(pod.network === 'none' ? { [networkAnnotation]: 'none' } : {}),
     },
@@ -100,6 +105,8 @@ export function toContainerRequest(
         : [...mounts, { container_path: '/etc/hosts', host_path: hostsFile }],
     labels: { ...pod.labels, [managedByLabel]: managedByPlay, [nameLabel]: container.fullName },
     annotations: {
+      [stopSecondsAnnotation]: String(pod.stopSeconds),
+      ...pod.marks,
       ...(pod.ports.length > 0 ? { [portsAnnotation]: pod.ports.map(formatPort).join(', ') } : {}),
       ...(container.pidsLimit === undefined ? {} : { [pidsLimitAnnotation]: String(container.pidsLimit) }),
     },
