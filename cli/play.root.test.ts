@@ -112,6 +112,10 @@ spec:
   expect((await berth.run(['play', '--replace', changed])).stdout).toMatch(/site +replaced/);
   expect(await until(() => fetched(port).catch(() => undefined), 5000, 'the new page')).toMatch(/^welcome/);
 
+  // Removed by somebody else: what was written for it goes with the next.
+  const [there] = JSON.parse(await berth.ok('pods', '--json')) as [{ id: string }];
+  await bed.call('RemovePodSandbox', { pod_sandbox_id: there.id });
+  expect((await berth.run(['play', changed])).stdout).toMatch(/site +made/);
   expect(await berth.ok('play', '--down', changed)).toBe('removed pod site\n');
   expect(await berth.run(['play', '--down', changed])).toMatchObject({ status: 0, stdout: '' });
   expect(await podNames()).toEqual([]);

@@ -19,7 +19,14 @@ import {
   toContainerRequest,
   toSandbox,
 } from './request.ts';
-import { checkHostPaths, makeSubPaths, removePodFolders, writeHosts, writeVolumes } from './state-folder.ts';
+import {
+  checkHostPaths,
+  makeSubPaths,
+  removePodFolders,
+  writeHosts,
+  writeVolumes,
+  writtenUids,
+} from './state-folder.ts';
 
 export type Outcome = 'made' | 'replaced' | 'unchanged';
 
@@ -78,6 +85,7 @@ export class Player {
 
   /** Throws CommandError, CallError; then nothing is left of what this call made. */
   async play(plan: PlayPlan, mayReplace: boolean): Promise<PlayedPod[]> {
+    await this.#sweep();
     const present = await this.compare(plan);
     await this.#warnOfKubelet();
     const changed = plan.pods.filter((pod) => {
@@ -125,7 +133,7 @@ export class Player {
     // What depends on others was made last and goes first.
     const newestFirst = own.toSorted((a, b) => (a.created_at < b.created_at ? 1 : -1));
     for (const pod of newestFirst) await this.#remove(pod);
-    for (const { uid } of plan.pods) removePodFolders(uid, this.#folders);
+    await this.#sweep();
     const removed = newestFirst.map(({ metadata }) => `pod ${metadata?.name}`);
     if (!withVolumes) return removed;
     const { volumes } = await this.#connection.admin('ListVolumes', {}, this.#options);
@@ -143,6 +151,14 @@ export class Player {
       if (volume === undefined) throw new CommandError(`the volume ${name} was not made`);
       this.#folders.volumes.set(name, volume.path);
     }
+  }
+
+  /** Removes what was written for pods that somebody else has removed since. What is written is written after its pod is made. */
+  async #sweep(): Promise<void> {
+    const written = writtenUids(this.#folders);
+    const { items } = await this.#connection.call('ListPodSandbox', {}, this.#options);
+    const present = new Set(items.map(({ metadata }) => metadata?.uid));
+    for (const uid of written) if (!present.has(uid)) removePodFolders(uid, this.#folders);
   }
 
   /** A kubelet's pods have labels that nothing else gives. */

@@ -5,6 +5,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -125,4 +126,10 @@ export function writeHosts(
 export function removePodFolders(uid: string, folders: PlayFolders): void {
   for (const parent of [folders.pods, folders.podsInMemory])
     rmSync(join(parent, uid), { recursive: true, force: true });
+}
+
+/** Uids of pods that something was written for. */
+export function writtenUids(folders: PlayFolders): string[] {
+  const list = (folder: string) => (existsSync(folder) ? readdirSync(folder) : []);
+  return [...new Set([...list(folders.pods), ...list(folders.podsInMemory)])];
 }
