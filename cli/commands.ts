@@ -42,6 +42,24 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./commands/kill.ts'),
   },
   {
+    name: 'pause',
+    group: 'containers',
+    summary: 'have containers stand still',
+    load: () => import('./commands/pause.ts'),
+  },
+  {
+    name: 'unpause',
+    group: 'containers',
+    summary: 'let paused containers go on',
+    load: () => import('./commands/unpause.ts'),
+  },
+  {
+    name: 'rename',
+    group: 'containers',
+    summary: 'give a container another name',
+    load: () => import('./commands/rename.ts'),
+  },
+  {
     name: 'rm',
     group: 'containers',
     summary: 'remove containers',

@@ -1,4 +1,5 @@
 /** What `run` and `create` share: the image, the pod, the container in it. */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { messageOf } from '#base/errors.ts';
 import type { PortMappingInit } from '#proto/generated/cri.ts';
@@ -32,6 +33,7 @@ export async function makeContainer(
   const envFiles = flags.list('env-file').map(readEnvFile);
   const given = flags.string('name');
   const { log_root: logRoot } = await connection.admin('Info', {}, { signal });
+  const suffix = randomBytes(4).toString('hex');
   let ports: readonly PortMappingInit[] | undefined;
   const volumePaths = new Map<string, string>();
   const request = (name: string) =>
@@ -44,6 +46,7 @@ export async function makeContainer(
       envFiles,
       workingDir: process.cwd(),
       logRoot,
+      logFolder: `${name}-${suffix}`,
       removeOnExit,
       ...(ports === undefined ? {} : { ports }),
       volumePath: (name) => volumePaths.get(name) ?? '',

@@ -77,6 +77,8 @@ export interface RequestSource {
   readonly workingDir: string;
   /** The daemon's folder for logs of managed pods. */
   readonly logRoot: string;
+  /** In it; the name unless given. */
+  readonly logFolder?: string;
   readonly removeOnExit: boolean;
   /** Where the daemon keeps the volumes that `namedVolumes` tells of. */
   readonly volumePath?: (name: string) => string;
@@ -120,7 +122,8 @@ export function toPodRequest(source: RequestSource): PodRequest {
     metadata: { name, uid: name, namespace: cliNamespace, attempt: 0 },
     hostname:
       namespaces.network === NamespaceMode.NODE ? '' : (flags.string('hostname') ?? name.slice(0, 63)),
-    log_directory: posix.join(source.logRoot, name),
+    // Another container may come to have the name, after a rename.
+    log_directory: posix.join(source.logRoot, source.logFolder ?? name),
     port_mappings: [...ports],
     labels,
     annotations,
@@ -210,11 +213,11 @@ function toContainer(
   };
 }
 
-/** Names are host names and folders too. */
-function checkName(name: string): void {
+/** Names are host names and folders too. Throws UsageError. */
+export function checkName(name: string, flag = '--name'): void {
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/.test(name))
     throw new UsageError(
-      `--name: ${JSON.stringify(name)} is no name for a container`,
+      `${flag}: ${JSON.stringify(name)} is no name for a container`,
       'Letters, digits, dots, dashes and underscores, at most 63, a letter or digit first.',
     );
 }

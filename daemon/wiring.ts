@@ -453,6 +453,8 @@ export async function buildServices(
       containers,
       sandboxes,
       sandboxRecords,
+      containerRecords,
+      images,
       files: new ContainerFiles({
         containers,
         snapshotter,

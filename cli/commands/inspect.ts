@@ -1,6 +1,7 @@
 import { type CommandBody, CommandError } from '../command.ts';
 import { findContainer, findPod } from '../containers.ts';
 import { jsonFlag } from '../flags.ts';
+import { expandPaths, unescapeTemplate } from '../template.ts';
 
 export const command: CommandBody = {
   description: [
@@ -23,6 +24,13 @@ export const command: CommandBody = {
       help: 'what the names are; otherwise containers first, then pods, then images',
       choices: ['container', 'pod', 'image', 'any'],
       default: 'any',
+    },
+    {
+      long: 'format',
+      short: 'f',
+      kind: 'string',
+      valueName: 'TEMPLATE',
+      help: 'print fields of each instead, such as {{.state}}, {{.info.info.pid}} or {{json .labels}}',
     },
     jsonFlag,
   ],
@@ -75,7 +83,9 @@ export const command: CommandBody = {
           }),
         );
     }
-    output.json(found);
+    const format = flags.string('format');
+    if (format === undefined) output.json(found);
+    else for (const each of found) output.line(expandPaths(unescapeTemplate(format), each));
     return 0;
   },
 };

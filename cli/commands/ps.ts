@@ -1,25 +1,58 @@
-import { type Container, ContainerState, type ContainerStatus } from '#proto/generated/cri.ts';
+import type { ContainerDetails } from '#proto/berth/generated/admin.ts';
+import { type Container, ContainerState } from '#proto/generated/cri.ts';
 import { type CommandBody, UsageError } from '../command.ts';
-import { listContainers, stateWord, statusOf } from '../containers.ts';
-import { formatFlag, jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
+import { listContainers, stateWord } from '../containers.ts';
+import { jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
 import { containerName, shortId } from '../names.ts';
 import { portsAnnotation } from '../pod-request.ts';
 import { formatAge, formatDuration, formatTime } from '../quantity.ts';
+import { expandTemplate, unescapeTemplate } from '../template.ts';
 
 const filterNames = ['id', 'name', 'label', 'status', 'ancestor', 'exited', 'pod'] as const;
 
 interface Row {
   readonly container: Container;
-  readonly status: ContainerStatus;
+  readonly details: ContainerDetails;
 }
 
 /** `Up 3 minutes`, `Exited (1) 2 hours ago`, `Created`. */
-function statusText({ state, started_at, finished_at, exit_code, reason }: ContainerStatus): string {
+function statusText({ container, details }: Row): string {
+  const { state } = container;
+  const { started_at, finished_at, exit_code, reason, paused } = details;
   if (state === ContainerState.CONTAINER_RUNNING)
-    return `Up ${formatDuration(Date.now() - Number(started_at / 1_000_000n))}`;
+    return `Up ${formatDuration(Date.now() - Number(started_at / 1_000_000n))}${paused ? ' (Paused)' : ''}`;
   if (state === ContainerState.CONTAINER_EXITED)
     return `Exited (${exit_code}) ${formatAge(finished_at)}${reason === 'OOMKilled' ? ', out of memory' : ''}`;
   return state === ContainerState.CONTAINER_CREATED ? 'Created' : 'Unknown';
+}
+
+function rowState({ container, details }: Row): string {
+  return details.paused ? 'paused' : stateWord(container.state);
+}
+
+function commandText({ details }: Row, isFull: boolean): string {
+  const text = details.command.join(' ').replaceAll(/[\x00-\x1f\x7f]/g, ' ');
+  return isFull || text.length <= 24 ? text : `${text.slice(0, 23)}…`;
+}
+
+/** What `{{.NAME}}` of --format stands for; the names are docker's. */
+function fields(row: Row, isFull: boolean): Readonly<Record<string, string>> {
+  const { container } = row;
+  return {
+    ID: isFull ? container.id : shortId(container.id),
+    Names: containerName(container),
+    Image: isFull ? imageName(container) : shortImage(imageName(container)),
+    Command: JSON.stringify(commandText(row, isFull)),
+    CreatedAt: formatTime(container.created_at),
+    RunningFor: formatAge(container.created_at),
+    Ports: container.annotations[portsAnnotation] ?? '',
+    State: rowState(row),
+    Status: statusText(row),
+    Labels: Object.entries(container.labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+    Pod: container.pod_sandbox_id,
+  };
 }
 
 /** Reads `--filter NAME=VALUE`. Those of one name are alternatives, except labels. */
@@ -38,7 +71,8 @@ function parseFilters(texts: readonly string[]): ReadonlyMap<string, readonly st
   return found;
 }
 
-function matches({ container, status }: Row, filters: ReadonlyMap<string, readonly string[]>): boolean {
+function matches(row: Row, filters: ReadonlyMap<string, readonly string[]>): boolean {
+  const { container, details } = row;
   const anyOf = (name: string, test: (value: string) => boolean): boolean =>
     filters.get(name)?.some(test) ?? true;
   return (
@@ -49,10 +83,10 @@ function matches({ container, status }: Row, filters: ReadonlyMap<string, readon
       (value) =>
         container.pod_sandbox_id.startsWith(value) || containerName(container).split('/')[0] === value,
     ) &&
-    anyOf('status', (value) => stateWord(container.state) === value) &&
+    anyOf('status', (value) => rowState(row) === value) &&
     anyOf(
       'exited',
-      (value) => container.state === ContainerState.CONTAINER_EXITED && String(status.exit_code) === value,
+      (value) => container.state === ContainerState.CONTAINER_EXITED && String(details.exit_code) === value,
     ) &&
     anyOf(
       'ancestor',
@@ -97,7 +131,14 @@ export const command: CommandBody = {
       complete: filterNames.map((name) => `${name}=`),
     },
     noTruncFlag,
-    formatFlag,
+    {
+      long: 'format',
+      kind: 'string',
+      valueName: 'FORMAT',
+      help: 'table, json, or a template: {{.Names}}, {{.ID}}, {{.Image}}, {{.Status}}, {{.State}}, {{.Ports}}, {{.Command}}, {{.Labels}}, {{.CreatedAt}}, {{.RunningFor}}, {{.Label "NAME"}}',
+      default: 'table',
+      complete: ['table', 'json'],
+    },
     jsonFlag,
   ],
   examples: [{ text: 'all of one image, as JSON', command: 'berth ps -a --filter ancestor=nginx --json' }],
@@ -107,26 +148,31 @@ export const command: CommandBody = {
     const count = flags.boolean('latest') ? 1 : flags.integer('last');
     const isAll =
       flags.boolean('all') || count !== undefined || filters.has('status') || filters.has('exited');
-    const found = await listContainers(connection, { signal });
-    const rows = (
-      await Promise.all(
-        found
-          .filter(({ state }) => isAll || state === ContainerState.CONTAINER_RUNNING)
-          .map(async (container) => {
-            // One that goes between the list and this question is not listed.
-            const status = await statusOf(connection, container.id, { signal }).catch(() => undefined);
-            return status ? [{ container, status }] : [];
-          }),
-      )
-    )
-      .flat()
+    // Two lists, however many containers there are.
+    const [found, { containers: known }] = await Promise.all([
+      listContainers(connection, { signal }),
+      connection.admin('ListContainerDetails', {}, { signal }),
+    ]);
+    const detailsById = new Map(known.map((details) => [details.id, details]));
+    const rows = found
+      .filter(({ state }) => isAll || state === ContainerState.CONTAINER_RUNNING)
+      .flatMap((container) => {
+        // One that goes between the two lists is not listed.
+        const details = detailsById.get(container.id);
+        return details ? [{ container, details }] : [];
+      })
       .filter((row) => matches(row, filters))
       .slice(0, count);
+    const format = flags.string('format')!;
     const isFull = flags.boolean('no-trunc');
     if (flags.boolean('quiet')) {
       for (const { container } of rows) output.line(isFull ? container.id : shortId(container.id));
-    } else if (flags.boolean('json') || flags.string('format') === 'json') {
+    } else if (flags.boolean('json') || format === 'json') {
       output.json(rows.map(toJson));
+    } else if (format !== 'table') {
+      const template = unescapeTemplate(format);
+      for (const row of rows)
+        output.line(expandTemplate(template, fields(row, isFull), row.container.labels));
     } else {
       output.table(rows, [
         { title: 'CONTAINER ID', value: ({ container }) => (isFull ? container.id : shortId(container.id)) },
@@ -134,14 +180,11 @@ export const command: CommandBody = {
           title: 'IMAGE',
           value: ({ container }) => (isFull ? imageName(container) : shortImage(imageName(container))),
         },
+        { title: 'COMMAND', value: (row) => commandText(row, isFull) },
         { title: 'CREATED', value: ({ container }) => formatAge(container.created_at) },
         {
           title: 'STATUS',
-          value: ({ status }) =>
-            output.paint(
-              statusText(status),
-              status.state === ContainerState.CONTAINER_RUNNING ? 'green' : 'dim',
-            ),
+          value: (row) => output.paint(statusText(row), rowState(row) === 'running' ? 'green' : 'dim'),
         },
         { title: 'PORTS', value: ({ container }) => container.annotations[portsAnnotation] ?? '' },
         { title: 'NAMES', value: ({ container }) => containerName(container) },
@@ -151,20 +194,22 @@ export const command: CommandBody = {
   },
 };
 
-function toJson({ container, status }: Row) {
+function toJson(row: Row) {
+  const { container, details } = row;
   return {
     id: container.id,
     name: containerName(container),
     podId: container.pod_sandbox_id,
     image: imageName(container),
     imageId: container.image_id,
-    state: stateWord(container.state),
-    status: statusText(status),
-    exitCode: status.state === ContainerState.CONTAINER_EXITED ? status.exit_code : null,
-    reason: status.reason,
-    createdAt: formatTime(status.created_at),
-    startedAt: formatTime(status.started_at),
-    finishedAt: formatTime(status.finished_at),
+    command: details.command,
+    state: rowState(row),
+    status: statusText(row),
+    exitCode: container.state === ContainerState.CONTAINER_EXITED ? details.exit_code : null,
+    reason: details.reason,
+    createdAt: formatTime(container.created_at),
+    startedAt: formatTime(details.started_at),
+    finishedAt: formatTime(details.finished_at),
     ports: container.annotations[portsAnnotation] ?? '',
     labels: container.labels,
     annotations: container.annotations,

@@ -13,6 +13,12 @@ import { info } from './rpc/info.ts';
 import { killContainer } from './rpc/kill-container.ts';
 import { listProcesses } from './rpc/list-processes.ts';
 import { loadImages } from './rpc/load-images.ts';
+import {
+  listContainerDetails,
+  pauseContainer,
+  renameContainer,
+  unpauseContainer,
+} from './rpc/pause-container.ts';
 import { pruneImages } from './rpc/prune-images.ts';
 import { pullImage } from './rpc/pull-image.ts';
 import { pushImage } from './rpc/push-image.ts';
@@ -31,6 +37,10 @@ export function adminHandlers(services: AdminServices): AdminHandlers {
     WaitContainer: waitContainer(services),
     KillContainer: killContainer(services),
     ReviveContainer: reviveContainer(services),
+    PauseContainer: pauseContainer(services),
+    UnpauseContainer: unpauseContainer(services),
+    RenameContainer: renameContainer(services),
+    ListContainerDetails: listContainerDetails(services),
     Exec: exec(services),
     ExecDetached: execDetached(services),
     ListProcesses: listProcesses(services),

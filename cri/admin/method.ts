@@ -62,6 +62,7 @@ const looking: ReadonlySet<AdminRpcName> = new Set([
   'DiffContainer',
   'DiskUsage',
   'ListVolumes',
+  'ListContainerDetails',
   'ChoosePorts',
 ] satisfies AdminRpcName[]);
 

@@ -430,6 +430,7 @@ function freshRecord(record: ContainerRecord, handler: string): ContainerRecord 
     handler,
     cgroupsPath: '',
     isReviving: false,
+    isPaused: false,
   };
 }
 

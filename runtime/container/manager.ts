@@ -371,8 +371,11 @@ export class CrunContainers implements ContainerManager {
     if (!task) {
       const exited = this.#exits.whenExited(id);
       task = new StopTask({
-        terminate: () =>
-          step('stop-container/signal', () => this.sendSignal(id, signalNumber(record.stopSignal))),
+        terminate: async () => {
+          await step('stop-container/signal', () => this.sendSignal(id, signalNumber(record.stopSignal)));
+          // What stands still takes no signal. A kill needs no more than the thaw that it makes itself.
+          if (this.#containers.findExact(id)?.isPaused === true) await this.unpause(id);
+        },
         kill: () => this.#attemptKill(id),
         exited,
         verify: () => this.#exits.exitGone(id),
@@ -388,6 +391,49 @@ export class CrunContainers implements ContainerManager {
   #attemptKill(id: ContainerId): void {
     step('stop-container/kill', () => this.#killAll(id)).catch((error) => {
       this.#log.warn({ containerId: id, err: error }, `killing a container failed: ${messageOf(error)}`);
+    });
+  }
+
+  /** Has a running container stand still. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
+  async pause(idOrPrefix: string): Promise<void> {
+    await this.hold([this.get(idOrPrefix).id], async ([record]) => {
+      const { id, handler, state, isPaused } = record!;
+      if (state !== 'running')
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} is ${state}; only a running one can be paused`,
+        );
+      if (isPaused === true) return;
+      // Before, not after: a daemon that dies in between must not take it for running freely.
+      this.#containers.update(id, { isPaused: true });
+      await this.#options.handlers
+        .get(handler)
+        .pause(id)
+        .catch((error) => {
+          this.#containers.update(id, { isPaused: false });
+          throw error;
+        });
+    });
+  }
+
+  /** Lets it go on. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
+  async unpause(idOrPrefix: string): Promise<void> {
+    await this.hold([this.get(idOrPrefix).id], async ([record]) => {
+      const { id, handler, state, isPaused } = record!;
+      if (state !== 'running')
+        throw new RuntimeError(
+          'FailedPrecondition',
+          `container ${id} is ${state}; only a running one can be paused`,
+        );
+      if (isPaused !== true) return;
+      await this.#options.handlers
+        .get(handler)
+        .resume(id)
+        .catch((error) => {
+          // A daemon may have died between the note and the pause.
+          if (!/not paused/i.test(messageOf(error))) throw error;
+        });
+      this.#containers.update(id, { isPaused: false });
     });
   }
 

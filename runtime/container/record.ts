@@ -51,6 +51,8 @@ export interface ContainerRecord {
   /** Path of the cgroup as given to the OCI runtime. */
   readonly cgroupsPath: string;
   readonly isRemoving: boolean;
+  /** A running container stands still because somebody asked for that. Says nothing of one in another state. */
+  readonly isPaused?: boolean;
   /** An exited container is being made startable again; a daemon that finds it so undoes that. */
   readonly isReviving?: boolean;
   /** Created to go on from a checkpoint: it has no process, and the OCI runtime does not know it, until it is started. */

@@ -95,6 +95,11 @@ export class ContainerStreams {
         'FailedPrecondition',
         `container ${record.id} is ${record.state}; ${verb} needs a running one`,
       );
+    if (record.isPaused === true && verb === 'exec')
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${record.id} is paused, and so would the command be; berth unpause lets it go on`,
+      );
     return record;
   }
 

@@ -17,6 +17,13 @@ export interface PathStat {
   readonly linkTarget: string;
 }
 
+export interface ContainerDetails {
+  readonly record: ContainerRecord;
+  readonly isPaused: boolean;
+  /** [] where its image is not here any more. */
+  readonly command: readonly string[];
+}
+
 export interface ContainerOperations {
   /**
    * The record of a container that has exited; waits for that. Throws NotFound, also if it is removed meanwhile, and
@@ -27,6 +34,14 @@ export interface ContainerOperations {
   endWaits(): void;
   /** Sends a signal, by name or number. Throws NotFound, FailedPrecondition (not running), InvalidArgument (signal). */
   kill(id: string, signalName: string): Promise<void>;
+  /** Has a running container stand still. Idempotent. Throws NotFound, FailedPrecondition, Internal. */
+  pause(id: string): Promise<void>;
+  /** Lets it go on. Idempotent. Throws NotFound, FailedPrecondition, Internal. */
+  unpause(id: string): Promise<void>;
+  /** Another name for a container that is alone in a managed pod. Throws NotFound, FailedPrecondition, AlreadyExists. */
+  rename(id: string, name: string): Promise<void>;
+  /** All containers with what the CRI's list does not tell. */
+  details(): readonly ContainerDetails[];
   /**
    * An exited container of a managed pod becomes created again, with its id, its name and its writable layer; its pod
    * becomes ready again. Idempotent for a container that is created. Throws NotFound, FailedPrecondition.

@@ -1,22 +1,26 @@
 /** The operations of `contract.ts` on this node's containers. */
 import { orAborted } from '#base/abort.ts';
 import { RuntimeError } from '#base/errors.ts';
-import { isManagedPod } from '#base/managed-pod.ts';
+import { isManagedPod, nameLabel } from '#base/managed-pod.ts';
 import { type ProcessRow, readProcessRows } from '#host/process-table.ts';
+import type { Image, ImageService } from '#images/contract.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { PinnedSandboxes } from '../sandbox/manager.ts';
 import type { SandboxRecord } from '../sandbox/record.ts';
 import { rootOwner } from '../sandbox/user-namespace.ts';
+import { processArgs } from '../spec/process.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import type { ContainerFiles } from './container-files.ts';
-import type { ContainerOperations, PathStat } from './contract.ts';
+import type { ContainerDetails, ContainerOperations, PathStat } from './contract.ts';
 
 export interface NodeOperationsOptions {
   readonly containers: CrunContainers;
   readonly sandboxes: PinnedSandboxes;
   readonly sandboxRecords: RecordStore<SandboxRecord>;
+  readonly containerRecords: RecordStore<ContainerRecord>;
+  readonly images: Pick<ImageService, 'find'>;
   readonly files: ContainerFiles;
 }
 
@@ -50,6 +54,59 @@ export class NodeOperations implements ContainerOperations {
         `container ${record.id} is ${record.state}; only a running one takes signals`,
       );
     containers.sendSignal(record.id, number);
+  }
+
+  pause(id: string): Promise<void> {
+    return this.#options.containers.pause(id);
+  }
+
+  unpause(id: string): Promise<void> {
+    return this.#options.containers.unpause(id);
+  }
+
+  async rename(idOrPrefix: string, name: string): Promise<void> {
+    const { containers, containerRecords, sandboxRecords } = this.#options;
+    const { id } = containers.get(idOrPrefix);
+    // Nothing below waits: nobody comes in between.
+    const container = containerRecords.getExact(id);
+    const sandbox = sandboxRecords.getExact(container.sandboxId);
+    if (!isManagedPod(sandbox.config.labels) || containers.listOf(sandbox.id).length !== 1)
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `container ${id} is not one that berth run made, alone in its pod; only those have names of their own`,
+      );
+    const { metadata } = sandbox.config;
+    const isTaken =
+      containerRecords.list().some((other) => other.id !== id && other.config.labels[nameLabel] === name) ||
+      sandboxRecords
+        .list()
+        .some(
+          ({ id: other, config }) =>
+            other !== sandbox.id &&
+            config.metadata.name === name &&
+            config.metadata.namespace === metadata.namespace,
+        );
+    if (isTaken) throw new RuntimeError('AlreadyExists', `the name ${name} is taken`);
+    const labelled = (labels: Readonly<Record<string, string>>) => ({ ...labels, [nameLabel]: name });
+    sandboxRecords.update(sandbox.id, {
+      config: {
+        ...sandbox.config,
+        metadata: { ...metadata, name, uid: name },
+        labels: labelled(sandbox.config.labels),
+      },
+    });
+    containerRecords.update(id, {
+      config: { ...container.config, labels: labelled(container.config.labels) },
+    });
+  }
+
+  details(): readonly ContainerDetails[] {
+    const { containers, images } = this.#options;
+    return containers.list().map((record) => ({
+      record,
+      isPaused: record.state === 'running' && record.isPaused === true,
+      command: commandOf(record, images.find(record.imageId)),
+    }));
   }
 
   async revive(idOrPrefix: string, signal: AbortSignal): Promise<void> {
@@ -104,5 +161,13 @@ export class NodeOperations implements ContainerOperations {
     const record = containers.get(id);
     const root = rootOwner(sandboxRecords.getExact(record.sandboxId).config);
     return files.write(record, path, archive, { keepOwner, root }, signal);
+  }
+}
+
+function commandOf({ config }: ContainerRecord, image: Image | undefined): readonly string[] {
+  try {
+    return processArgs(config, image?.config ?? { entrypoint: [], command: [] });
+  } catch {
+    return []; // only the image knew it
   }
 }

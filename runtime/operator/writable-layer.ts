@@ -52,7 +52,8 @@ export class WritableLayers implements ContainerLayers {
         'FailedPrecondition',
         `container ${record.id} is ${record.state}; its layer cannot be read`,
       );
-    if (record.state === 'created' || !isPaused) return work(this.#sourceOf(record), signal);
+    if (record.state === 'created' || !isPaused || record.isPaused === true)
+      return work(this.#sourceOf(record), signal);
     return this.#whilePaused(record, (source) => work(source, signal));
   }
 

@@ -77,6 +77,67 @@ export interface KillContainerRequestInit {
 export type KillContainerResponse = Record<never, never>;
 export type KillContainerResponseInit = Record<never, never>;
 
+export interface PauseContainerRequest {
+  container_id: string;
+}
+export interface PauseContainerRequestInit {
+  container_id?: string | undefined;
+}
+
+export type PauseContainerResponse = Record<never, never>;
+export type PauseContainerResponseInit = Record<never, never>;
+
+export interface UnpauseContainerRequest {
+  container_id: string;
+}
+export interface UnpauseContainerRequestInit {
+  container_id?: string | undefined;
+}
+
+export type UnpauseContainerResponse = Record<never, never>;
+export type UnpauseContainerResponseInit = Record<never, never>;
+
+export interface RenameContainerRequest {
+  container_id: string;
+  name: string;
+}
+export interface RenameContainerRequestInit {
+  container_id?: string | undefined;
+  name?: string | undefined;
+}
+
+export type RenameContainerResponse = Record<never, never>;
+export type RenameContainerResponseInit = Record<never, never>;
+
+export type ListContainerDetailsRequest = Record<never, never>;
+export type ListContainerDetailsRequestInit = Record<never, never>;
+
+export interface ListContainerDetailsResponse {
+  containers: readonly ContainerDetails[];
+}
+export interface ListContainerDetailsResponseInit {
+  containers?: readonly ContainerDetailsInit[] | undefined;
+}
+
+export interface ContainerDetails {
+  id: string;
+  paused: boolean;
+  command: readonly string[];
+  started_at: bigint;
+  finished_at: bigint;
+  exit_code: number;
+  reason: string;
+}
+export interface ContainerDetailsInit {
+  id?: string | undefined;
+  paused?: boolean | undefined;
+  command?: readonly string[] | undefined;
+  started_at?: bigint | undefined;
+  finished_at?: bigint | undefined;
+  exit_code?: number | undefined;
+  reason?: string | undefined;
+}
+
 export interface ReviveContainerRequest {
   container_id: string;
 }
@@ -655,6 +716,15 @@ export interface Messages {
   WaitContainerResponse: WaitContainerResponse;
   KillContainerRequest: KillContainerRequest;
   KillContainerResponse: KillContainerResponse;
+  PauseContainerRequest: PauseContainerRequest;
+  PauseContainerResponse: PauseContainerResponse;
+  UnpauseContainerRequest: UnpauseContainerRequest;
+  UnpauseContainerResponse: UnpauseContainerResponse;
+  RenameContainerRequest: RenameContainerRequest;
+  RenameContainerResponse: RenameContainerResponse;
+  ListContainerDetailsRequest: ListContainerDetailsRequest;
+  ListContainerDetailsResponse: ListContainerDetailsResponse;
+  ContainerDetails: ContainerDetails;
   ReviveContainerRequest: ReviveContainerRequest;
   ReviveContainerResponse: ReviveContainerResponse;
   ExecRequest: ExecRequest;
@@ -723,6 +793,15 @@ export interface MessageInits {
   WaitContainerResponse: WaitContainerResponseInit;
   KillContainerRequest: KillContainerRequestInit;
   KillContainerResponse: KillContainerResponseInit;
+  PauseContainerRequest: PauseContainerRequestInit;
+  PauseContainerResponse: PauseContainerResponseInit;
+  UnpauseContainerRequest: UnpauseContainerRequestInit;
+  UnpauseContainerResponse: UnpauseContainerResponseInit;
+  RenameContainerRequest: RenameContainerRequestInit;
+  RenameContainerResponse: RenameContainerResponseInit;
+  ListContainerDetailsRequest: ListContainerDetailsRequestInit;
+  ListContainerDetailsResponse: ListContainerDetailsResponseInit;
+  ContainerDetails: ContainerDetailsInit;
   ReviveContainerRequest: ReviveContainerRequestInit;
   ReviveContainerResponse: ReviveContainerResponseInit;
   ExecRequest: ExecRequestInit;
