@@ -1,7 +1,7 @@
 /**
  * Labels and annotations of pods that an operator's tool made and no kubelet knows. The daemon does for them what a kubelet
- * does for its own: it ends and removes them when their time has come. Labels of a kubelet's pods come from whoever wrote the
- * manifest, so nothing here gives a pod more than it would have without.
+ * does for its own: it ends and removes them when their time has come. Labels and annotations of a kubelet's pods come from
+ * whoever wrote the manifest, so none of this counts for them.
  */
 
 /** Says that no kubelet knows the pod; the value names the tool. Its containers can be revived. */
@@ -48,8 +48,9 @@ const kubeletLabel = 'io.kubernetes.pod.uid';
 
 type Marked = Readonly<Record<string, string>>;
 
+/** Never one that a kubelet knows, whatever its author wrote. */
 export function isManagedPod(labels: Marked): boolean {
-  return labels[managedByLabel] !== undefined;
+  return labels[managedByLabel] !== undefined && labels[kubeletLabel] === undefined;
 }
 
 /** undefined for a pod that stays as it is. */
@@ -85,7 +86,7 @@ export interface ManagedExtras {
 
 /** What a container has beyond what the CRI can say; undefined for nothing, and for pods of a kubelet. */
 export function extrasOf(podLabels: Marked, annotations: Marked): ManagedExtras | undefined {
-  if (!isManagedPod(podLabels) || podLabels[kubeletLabel] !== undefined) return undefined;
+  if (!isManagedPod(podLabels)) return undefined;
   const tmpfs = Object.entries(asObject(parsed(annotations[tmpfsAnnotation]))).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   );
