@@ -17,6 +17,7 @@ export type CompletionKind =
   | 'runningContainer'
   | 'pod'
   | 'image'
+  | 'volume'
   | 'command'
   | readonly string[];
 

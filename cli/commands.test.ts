@@ -100,6 +100,7 @@ const names: Readonly<Record<string, readonly Candidate[]>> = {
   runningContainer: [{ text: 'web' }],
   image: [{ text: 'docker.io/library/debian:latest' }],
   pod: [{ text: 'pod-a' }],
+  volume: [{ text: 'data' }],
 };
 const offered = async (...words: string[]) =>
   (await complete(words, commands, async (kind) => names[kind] ?? [])).map(({ text }) => text);
@@ -111,7 +112,8 @@ test('completion offers commands, flags, their values, and names from the daemon
   expect(await offered('exec', '-it', 'w')).toEqual(['web']);
   expect(await offered('exec', 'web', 'sh', '-')).toEqual([]);
   expect(await offered('run', '--net')).toEqual(['--network']);
-  expect(await offered('run', '--network', '')).toEqual(['default', 'host', 'none']);
+  expect(await offered('run', '--network', '')).toEqual(['default', 'host', 'none', 'container:']);
+  expect(await offered('volume', 'rm', '')).toEqual(['data']);
   expect(await offered('run', '--network=h')).toEqual(['--network=host']);
   expect(await offered('run', '-it', '--name', 'x', 'docker.io/')).toEqual([
     'docker.io/library/debian:latest',

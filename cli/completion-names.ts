@@ -7,12 +7,16 @@ import { containerName } from './names.ts';
 /** Names of one kind with what tells them apart. Throws CallError. */
 export async function listCompletions(
   connection: Connection,
-  kind: 'container' | 'runningContainer' | 'pod' | 'image',
+  kind: 'container' | 'runningContainer' | 'pod' | 'image' | 'volume',
   options: CallOptions,
 ): Promise<readonly Candidate[]> {
   if (kind === 'image') {
     const { images } = await connection.call('ListImages', {}, options);
     return images.flatMap(({ repo_tags }) => repo_tags.map((text) => ({ text })));
+  }
+  if (kind === 'volume') {
+    const { volumes } = await connection.admin('ListVolumes', {}, options);
+    return volumes.map(({ name: text }) => ({ text }));
   }
   if (kind === 'pod') {
     const { items } = await connection.call('ListPodSandbox', {}, options);

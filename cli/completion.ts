@@ -27,7 +27,7 @@ export const filesMarker = ':files';
 
 /** Names from the daemon, by kind; [] where it does not answer. */
 export type ListNames = (
-  kind: 'container' | 'runningContainer' | 'pod' | 'image',
+  kind: 'container' | 'runningContainer' | 'pod' | 'image' | 'volume',
 ) => Promise<readonly Candidate[]>;
 
 interface Sources {

@@ -68,8 +68,8 @@ export const containerFlags: readonly Flag[] = [
     long: 'network',
     kind: 'string',
     valueName: 'MODE',
-    help: "default: an address on the node's pod network; host: the node's own; none: only a loopback",
-    choices: ['default', 'host', 'none'],
+    help: "default: an address on the node's pod network; host: the node's own; none: only a loopback; container:NAME: that of another container",
+    complete: ['default', 'host', 'none', 'container:'],
     default: 'default',
   },
   {

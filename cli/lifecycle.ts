@@ -4,6 +4,7 @@ import { type Container, ContainerState } from '#proto/generated/cri.ts';
 import { CommandError } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { isManaged } from './containers.ts';
+import { joinedLabel, refuseWithGuests } from './joined-pod.ts';
 import { containerName, managedByCli } from './names.ts';
 
 /** Makes a container startable: one that has ended is revived by the daemon. Throws CommandError, CallError. */
@@ -66,7 +67,8 @@ export async function removeContainer(
       hint: 'Stop it first (`berth stop`), or remove it with --force.',
     });
   // Pods of `berth play` may have other containers.
-  if (container.labels[managedByLabel] === managedByCli)
+  if (container.labels[managedByLabel] === managedByCli && container.labels[joinedLabel] === undefined) {
+    if (!isForced) await refuseWithGuests(connection, container, options);
     await connection.call('RemovePodSandbox', { pod_sandbox_id: container.pod_sandbox_id }, options);
-  else await connection.call('RemoveContainer', { container_id: container.id }, options);
+  } else await connection.call('RemoveContainer', { container_id: container.id }, options);
 }

@@ -8,8 +8,9 @@ import { CallError, type Connection } from './connection.ts';
 import type { FlagValues } from './flag-values.ts';
 import { ensureImage, type PullPolicy } from './image-presence.ts';
 import { inventName } from './invented-name.ts';
+import { findJoined, type JoinedPod, joinedName } from './joined-pod.ts';
 import { namedVolumes } from './mount-flags.ts';
-import { toPodRequest } from './pod-request.ts';
+import { type PodRequest, toPodRequest } from './pod-request.ts';
 import { formatPort, publishedPorts } from './port-flags.ts';
 import { startStatus } from './session.ts';
 
@@ -17,6 +18,8 @@ export interface Made {
   readonly podId: string;
   readonly containerId: string;
   readonly name: string;
+  /** It is in the pod of another container. */
+  readonly isJoined: boolean;
 }
 
 /** How often a made-up name may turn out to be taken. */
@@ -33,6 +36,7 @@ export async function makeContainer(
   const envFiles = flags.list('env-file').map(readEnvFile);
   const given = flags.string('name');
   const { log_root: logRoot } = await connection.admin('Info', {}, { signal });
+  let joined: JoinedPod | undefined;
   const suffix = randomBytes(4).toString('hex');
   let ports: readonly PortMappingInit[] | undefined;
   const volumePaths = new Map<string, string>();
@@ -48,6 +52,7 @@ export async function makeContainer(
       logRoot,
       logFolder: `${name}-${suffix}`,
       removeOnExit,
+      ...(joined === undefined ? {} : { joined }),
       ...(ports === undefined ? {} : { ports }),
       volumePath: (name) => volumePaths.get(name) ?? '',
     });
@@ -59,14 +64,20 @@ export async function makeContainer(
     volumePaths.set(name, volume!.path);
   }
   ports = await choosePorts(connection, flags, image!, signal);
+  const other = joinedName(flags);
+  if (other !== undefined) {
+    const name = given ?? inventName();
+    joined = await findJoined(connection, other, name, { signal });
+    return { ...(await createIn(connection, joined.podId, request(name), name, signal)), isJoined: true };
+  }
   for (let attempt = 1; ; attempt += 1) {
     const name = given ?? inventName();
-    const { sandbox, container, runtimeHandler } = request(name);
+    const asked = request(name);
     let podId: string;
     try {
       const reply = await connection.call(
         'RunPodSandbox',
-        { config: sandbox, runtime_handler: runtimeHandler },
+        { config: asked.sandbox, runtime_handler: asked.runtimeHandler },
         { signal },
       );
       podId = reply.pod_sandbox_id;
@@ -79,22 +90,36 @@ export async function makeContainer(
       });
     }
     try {
-      const { container_id: containerId } = await connection.call(
-        'CreateContainer',
-        { pod_sandbox_id: podId, config: container, sandbox_config: sandbox },
-        { signal },
-      );
-      return { podId, containerId, name };
+      return { ...(await createIn(connection, podId, asked, name, signal)), isJoined: false };
     } catch (error) {
       await connection.call('RemovePodSandbox', { pod_sandbox_id: podId }).catch((left: Error) => {
         output.warn(`the pod ${name} could not be removed: ${left.message}`);
       });
-      if (!(error instanceof CallError)) throw error;
-      throw new CommandError(`creating ${name}: ${error.message}`, {
-        cause: error,
-        exitStatus: startStatus(error.message),
-      });
+      throw error;
     }
+  }
+}
+
+async function createIn(
+  connection: Connection,
+  podId: string,
+  { container, sandbox }: PodRequest,
+  name: string,
+  signal: AbortSignal,
+): Promise<Omit<Made, 'isJoined'>> {
+  try {
+    const { container_id: containerId } = await connection.call(
+      'CreateContainer',
+      { pod_sandbox_id: podId, config: container, sandbox_config: sandbox },
+      { signal },
+    );
+    return { podId, containerId, name };
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    throw new CommandError(`creating ${name}: ${error.message}`, {
+      cause: error,
+      exitStatus: startStatus(error.message),
+    });
   }
 }
 

@@ -31,6 +31,7 @@ import {
 } from '#proto/generated/cri.ts';
 import { UsageError } from './command.ts';
 import type { FlagValues } from './flag-values.ts';
+import { type JoinedPod, joinedLabel, joinedName } from './joined-pod.ts';
 import { hostLines, limitsByName, userNamespace } from './kernel-flags.ts';
 import { anonymousPaths, tmpfsByPath, toMounts, volumesOf } from './mount-flags.ts';
 import { cliNamespace, managedByCli } from './names.ts';
@@ -84,6 +85,8 @@ export interface RequestSource {
   readonly volumePath?: (name: string) => string;
   /** What `publishedPorts` tells of, with host ports that the daemon chose. */
   readonly ports?: readonly PortMappingInit[];
+  /** The pod of `--network container:NAME`. */
+  readonly joined?: JoinedPod;
 }
 
 /** Throws UsageError for a flag that cannot be meant so. */
@@ -97,8 +100,10 @@ export function toPodRequest(source: RequestSource): PodRequest {
     );
   checkName(name);
   const ports = source.ports ?? publishedPorts(flags, []);
+  const isJoining = joinedName(flags) !== undefined;
   const namespaces = {
-    network: flags.string('network') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
+    network:
+      source.joined?.network ?? (flags.string('network') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD),
     pid: flags.string('pid') === 'host' ? NamespaceMode.NODE : NamespaceMode.CONTAINER,
     ipc: flags.string('ipc') === 'host' ? NamespaceMode.NODE : NamespaceMode.POD,
     ...userNamespace(flags),
@@ -107,7 +112,10 @@ export function toPodRequest(source: RequestSource): PodRequest {
     ...pairs(flags.list('label'), '--label'),
     [managedByLabel]: managedByCli,
     [nameLabel]: name,
-    [onExitLabel]: source.removeOnExit ? 'remove' : 'stop',
+    // The pod is the other's: what becomes of it is not said here.
+    ...(isJoining
+      ? { [joinedLabel]: source.joined?.name ?? '' }
+      : { [onExitLabel]: source.removeOnExit ? 'remove' : 'stop' }),
   };
   const annotations = {
     ...pairs(flags.list('annotation'), '--annotation'),

@@ -119,3 +119,25 @@ test('exec -d leaves a command behind, and tells of one that cannot be run', asy
   expect(await berth.run(['exec', '-d', '-t', 'host', 'id'])).toMatchObject({ status: 2 });
   await berth.ok('rm', '-f', 'host');
 });
+
+test("a container joins the network of another's pod, and goes without it", async () => {
+  const serve = 'echo page > /index.html; exec httpd -f -p 80 -h /';
+  await berth.ok('run', '-d', '--name', 'web', 'busybox', 'sh', '-c', serve);
+  const joining = ['--network', 'container:web', 'busybox'];
+  const page = ['sh', '-c', 'until wget -qO- http://127.0.0.1/index.html 2>/dev/null; do sleep 0.1; done'];
+  expect(await berth.ok('run', '--rm', ...joining, ...page)).toBe('page\n');
+  expect(await berth.ok('ps', '-a', '--format', '{{.Names}}')).toBe('web\n');
+  await berth.ok('run', '-d', '--name', 'beside', ...joining, 'sleep', '1000');
+  expect((await berth.run(['run', '--name', 'beside', ...joining])).stderr).toContain('beside is taken');
+  expect((await berth.run(['run', '-p', '80', ...joining])).stderr).toContain('--publish says nothing');
+  expect((await berth.run(['run', '-d', '--rm', ...joining])).status).toBe(2);
+  expect((await berth.run(['run', '--network', 'mine', 'busybox'])).status).toBe(2);
+  await berth.ok('stop', '-t', '0', 'web');
+  expect((await berth.run(['rm', 'web'])).stderr).toContain('that of beside too');
+  // The pod goes on while one of its containers does.
+  await berth.ok('start', 'web');
+  await berth.ok('rm', '-f', 'beside');
+  expect(await berth.ok('exec', 'web', ...page)).toBe('page\n');
+  await berth.ok('rm', '-f', 'web');
+  expect(await berth.ok('pods', '-q')).toBe('');
+});

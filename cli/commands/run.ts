@@ -1,7 +1,10 @@
+import { ContainerState } from '#proto/generated/cri.ts';
 import { startError, stayAttached } from '../attached-run.ts';
-import type { CommandBody } from '../command.ts';
+import { type CommandBody, UsageError } from '../command.ts';
+import type { Connection } from '../connection.ts';
 import { containerFlags, detachKeysFlag, runFlags } from '../container-flags.ts';
 import { jsonFlag } from '../flags.ts';
+import { joinedName } from '../joined-pod.ts';
 import { makeContainer } from '../make-container.ts';
 import { parseDetachKeys, startStatus } from '../session.ts';
 
@@ -49,13 +52,23 @@ export const command: CommandBody = {
     const { flags, output, signal, connect } = context;
     const detachKeys = parseDetachKeys(flags.string('detach-keys')!);
     const connection = await connect();
-    const { containerId, podId, name } = await makeContainer(context, connection, flags.boolean('rm'));
+    if (flags.boolean('rm') && flags.boolean('detach') && joinedName(flags) !== undefined)
+      throw new UsageError(
+        '--rm with -d and --network container: nobody would remove it, because its pod goes on',
+        'Leave one of them out, and remove it with `berth rm`.',
+      );
+    const { containerId, podId, name, isJoined } = await makeContainer(
+      context,
+      connection,
+      flags.boolean('rm'),
+    );
     const start = async (): Promise<void> => {
       try {
         await connection.call('StartContainer', { container_id: containerId }, { signal });
       } catch (error) {
         // One that never ran would only be in the way.
-        if (flags.boolean('rm')) await connection.call('RemovePodSandbox', { pod_sandbox_id: podId });
+        if (flags.boolean('rm') && !isJoined)
+          await connection.call('RemovePodSandbox', { pod_sandbox_id: podId });
         throw startError(error, name, startStatus);
       }
     };
@@ -65,7 +78,7 @@ export const command: CommandBody = {
       else output.line(containerId);
       return 0;
     }
-    return stayAttached(connection, context, {
+    const stayed = stayAttached(connection, context, {
       id: containerId,
       name,
       hasTty: flags.boolean('tty'),
@@ -73,5 +86,14 @@ export const command: CommandBody = {
       detachKeys,
       begin: start,
     });
+    if (!isJoined || !flags.boolean('rm')) return stayed;
+    return stayed.finally(() => removeEnded(connection, containerId));
   },
 };
+
+/** Of a pod that goes on, which therefore removes nothing. One that was left by the detach keys goes on too. */
+async function removeEnded(connection: Connection, id: string): Promise<void> {
+  const { containers } = await connection.call('ListContainers', { filter: { id } });
+  if (containers.some(({ state }) => state !== ContainerState.CONTAINER_RUNNING))
+    await connection.call('RemoveContainer', { container_id: id });
+}

@@ -19,7 +19,7 @@ export const command: CommandBody = {
       help: 'ls, create, inspect, rm or prune',
       complete: [...actions, 'list', 'remove'],
     },
-    { name: 'NAME', repeatable: true, help: 'volumes' },
+    { name: 'NAME', repeatable: true, help: 'volumes', complete: 'volume' },
   ],
   flags: [
     {
