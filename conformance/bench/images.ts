@@ -20,13 +20,15 @@ const filesPerLayer = { one: 1500, ten: 150 };
 export async function loadImages(withPullImages: boolean): Promise<Map<string, Image>> {
   const images = new Map(await buildDemoImages());
   if (!withPullImages) return images;
-  images.set(
-    oneLayerImage,
-    makeImage({ layers: [loadLayer('one', 1, plainBytes)], config: {}, format: 'oci' }),
-  );
+  images.set(oneLayerImage, makeImage({ layers: [largeLayer()], config: {}, format: 'oci' }));
   const ten = Array.from({ length: 10 }, (_, index) => loadLayer('ten', 2 + index, plainBytes / 10));
   images.set(tenLayerImage, makeImage({ layers: ten, config: {}, format: 'oci' }));
   return images;
+}
+
+/** The layer of the image of one layer. */
+export function largeLayer(): Layer {
+  return loadLayer('one', 1, plainBytes);
 }
 
 function loadLayer(kind: 'one' | 'ten', seed: number, sizeBytes: number): Layer {
