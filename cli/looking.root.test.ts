@@ -87,3 +87,22 @@ test('a renamed container keeps all but its name, which is free again', async ()
   await berth.ok('restart', '-t', '0', 'new');
   await berth.ok('rm', '-f', 'new');
 });
+
+test('colours are for terminals, and for nobody who says NO_COLOR', async () => {
+  await berth.ok('run', '-d', '--name', 'shown', 'busybox', 'sleep', '1000');
+  const onTerminal = async (...flags: string[]): Promise<string> => {
+    const terminal = new Berth(join(bed.dir, 'berth.sock')).onTerminal(['ps', ...flags]);
+    await terminal.ended();
+    return terminal.shown;
+  };
+  expect(await onTerminal()).toMatch(/\u001b\[32mUp /);
+  expect(await onTerminal('--no-color')).not.toContain('\u001b');
+  process.env.NO_COLOR = '1';
+  try {
+    expect(await onTerminal()).not.toContain('\u001b');
+  } finally {
+    delete process.env.NO_COLOR;
+  }
+  expect(await berth.ok('ps')).not.toContain('\u001b');
+  await berth.ok('rm', '-f', 'shown');
+});

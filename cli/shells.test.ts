@@ -32,11 +32,13 @@ test.runIf(has('fish'))('fish offers flags with their help, values and files', (
   expect(offered('berth run -v ./ber')).toEqual(['./berth.fish']);
 });
 
-test.runIf(has('zsh'))('zsh completes a word on a terminal', () => {
-  const script = join(home, '_berth');
-  writeFileSync(script, completionScript('zsh'));
-  // Completion needs the line editor, and that a terminal: zsh brings one for its child.
-  const driver = `
+test.runIf(has('zsh'))(
+  'zsh completes a word on a terminal',
+  () => {
+    const script = join(home, '_berth');
+    writeFileSync(script, completionScript('zsh'));
+    // Completion needs the line editor, and that a terminal: zsh brings one for its child.
+    const driver = `
     zmodload zsh/zpty
     zpty -b child zsh -f -i
     say() { zpty -w child "$1" }
@@ -48,11 +50,13 @@ test.runIf(has('zsh'))('zsh completes a word on a terminal', () => {
     print -r -- "$seen"
     zpty -d child
   `;
-  const shown = execFileSync('zsh', ['-f', '-c', driver], {
-    encoding: 'utf8',
-    env: environment,
-    cwd: home,
-    timeout: 20_000,
-  });
-  expect(shown).toContain('berth run --network');
-}, 30_000);
+    const shown = execFileSync('zsh', ['-f', '-c', driver], {
+      encoding: 'utf8',
+      env: environment,
+      cwd: home,
+      timeout: 20_000,
+    });
+    expect(shown).toContain('berth run --network');
+  },
+  30_000,
+);
