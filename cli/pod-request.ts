@@ -37,8 +37,6 @@ import { anonymousPaths, tmpfsByPath, toMounts, volumesOf } from './mount-flags.
 import { cliNamespace, managedByCli } from './names.ts';
 import { formatPort, publishedPorts } from './port-flags.ts';
 
-export { formatPort, parsePort, parsePorts } from './port-flags.ts';
-
 /** Told by `ps` and `port`: the CRI keeps port mappings to itself. */
 export const portsAnnotation = 'dev.berth/ports';
 
