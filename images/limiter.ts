@@ -22,3 +22,36 @@ export class Limiter {
     }
   }
 }
+
+/**
+ * Does `work` with each of `items`, at most `most` at a time, and resolves with what came of them, in order. The first failure
+ * aborts the signal that the others have and lets none begin; it is thrown when the others have ended, so that nothing of
+ * theirs is still at work on what the caller then cleans up.
+ */
+export async function runAll<T, R>(
+  items: readonly T[],
+  most: number,
+  signal: AbortSignal,
+  work: (item: T, index: number, signal: AbortSignal) => Promise<R>,
+): Promise<R[]> {
+  const failure = new AbortController();
+  const either = AbortSignal.any([signal, failure.signal]);
+  const limiter = new Limiter(most);
+  let first: { readonly error: unknown } | undefined;
+  const results = await Promise.allSettled(
+    items.map((item, index) =>
+      limiter.run(async () => {
+        try {
+          if (first) throw first.error;
+          return await work(item, index, either);
+        } catch (error) {
+          first ??= { error };
+          failure.abort(error);
+          throw error;
+        }
+      }),
+    ),
+  );
+  if (first) throw first.error;
+  return results.map((result) => (result as PromiseFulfilledResult<R>).value);
+}

@@ -7,7 +7,7 @@ import type { Digest, Image } from '../contract.ts';
 import { algorithmOf, chainIdsOf, digestOf } from '../digest.ts';
 import type { Lease } from '../gc.ts';
 import { parseImageConfig } from '../image-config.ts';
-import { Limiter } from '../limiter.ts';
+import { runAll } from '../limiter.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { ChangedTree } from '../pack/tree-changes.ts';
 import { parseReference } from '../reference.ts';
@@ -33,7 +33,7 @@ export interface OutgoingImage {
 
 export interface GatherOptions {
   /** Whether the place that the image goes to has a layer, perhaps because it now took it over. */
-  readonly findThere?: (blob: Descriptor) => Promise<'present' | 'mounted' | undefined>;
+  readonly findThere?: (blob: Descriptor, signal: AbortSignal) => Promise<'present' | 'mounted' | undefined>;
   /** Told which layers there are, and of what becomes of each. */
   readonly onLayers?: (blobs: readonly (Descriptor | undefined)[]) => void;
   readonly onLayer?: (
@@ -63,23 +63,22 @@ export async function gatherLayers(
   for (const blob of blobs) if (blob) lease.hold(blob.digest);
   options.onLayers?.(blobs);
 
-  const limiter = new Limiter(atOnce);
-  const found = await Promise.all(
-    blobs.map((blob, index) =>
-      limiter.run(async (): Promise<OutgoingLayer | undefined> => {
-        if (!blob) return undefined;
-        const there = await options.findThere?.(blob);
-        if (there !== undefined) {
-          options.onLayer?.(index, there, blob.sizeBytes);
-          return { blob, place: there };
-        }
-        const onBytes = (bytes: number) => options.onLayer?.(index, 'making', bytes);
-        const isHere =
-          (await isKept(parts, blob, signal)) ||
-          (await fetchAgain(parts, image, blob, place, onBytes, signal));
-        return isHere ? { blob, place: 'here' } : undefined;
-      }),
-    ),
+  const found = await runAll(
+    blobs,
+    atOnce,
+    signal,
+    async (blob, index, either): Promise<OutgoingLayer | undefined> => {
+      if (!blob) return undefined;
+      const there = await options.findThere?.(blob, either);
+      if (there !== undefined) {
+        options.onLayer?.(index, there, blob.sizeBytes);
+        return { blob, place: there };
+      }
+      const onBytes = (bytes: number) => options.onLayer?.(index, 'making', bytes);
+      const isHere =
+        (await isKept(parts, blob, either)) || (await fetchAgain(parts, image, blob, place, onBytes, either));
+      return isHere ? { blob, place: 'here' } : undefined;
+    },
   );
   const configBlob = { digest: image.id as Digest, sizeBytes: rawConfig.length };
   if (known && found.every((layer) => layer !== undefined)) {

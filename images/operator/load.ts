@@ -6,7 +6,7 @@ import type { Digest, ImageId } from '../contract.ts';
 import { algorithmOf, chainIdsOf } from '../digest.ts';
 import type { Lease } from '../gc.ts';
 import { parseImageConfig } from '../image-config.ts';
-import { Limiter } from '../limiter.ts';
+import { Limiter, runAll } from '../limiter.ts';
 import type { Descriptor } from '../manifest.ts';
 import { formatReference } from '../reference.ts';
 import { type ArchivedImage, type ArchivedLayer, readArchiveIndex } from './archive-index.ts';
@@ -89,9 +89,8 @@ function storeBlobs(
   const { content } = parts;
   for (const chainId of chainIdsOf(image.diffIds)) lease.hold(chainId);
   return step('load-image/store', async () => {
-    const limiter = new Limiter(layersAtOnce);
-    const layers = await Promise.all(
-      image.layers.map((layer) => limiter.run(() => storeLayer(parts, layer, { lease, place }, signal))),
+    const layers = await runAll(image.layers, layersAtOnce, signal, (layer, _index, either) =>
+      storeLayer(parts, layer, { lease, place }, either),
     );
     let { manifests } = image;
     if (manifests.length === 0) {

@@ -1,4 +1,5 @@
 /** What the operations on images are made of. */
+import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { step } from '#base/step.ts';
 import type { ContentStore } from '../content/content-store.ts';
@@ -15,17 +16,23 @@ import type { UnpackLimits } from '../unpack/layer-writer.ts';
 import type { LayerProcesses } from '../worker/layer-processes.ts';
 import type { Staging, StagingPlace } from './staging.ts';
 
-/** Removes what was staged and lets go of what was held; then what nothing needs is collected. */
+/**
+ * Removes what was staged and lets go of what was held; then what nothing needs is collected. Never throws, so that the error
+ * of what was done before is the one that is told: what cannot be removed now goes when the daemon starts next.
+ */
 export async function releaseStaged(
-  { collect }: Pick<OperationParts, 'collect'>,
+  { collect, log }: Pick<OperationParts, 'collect' | 'log'>,
   lease: Lease,
   place: StagingPlace,
 ): Promise<void> {
   lease.release();
   await step('staged-image/remove', async () => {
-    await place.remove();
-    collect();
-  });
+    try {
+      await place.remove();
+    } finally {
+      collect();
+    }
+  }).catch((error: unknown) => log.warn({ err: error }, `staged files may stay: ${messageOf(error)}`));
 }
 
 export interface OperationParts {

@@ -2,7 +2,7 @@
 import { RuntimeError } from '#base/errors.ts';
 import { step } from '#base/step.ts';
 import type { Image } from '../contract.ts';
-import { Limiter } from '../limiter.ts';
+import { runAll } from '../limiter.ts';
 import type { Descriptor } from '../manifest.ts';
 import { formatReference, type ImageReference, nameOf, parseReference } from '../reference.ts';
 import { openPushClient, openSource, type PushSource } from '../registry/open.ts';
@@ -97,17 +97,17 @@ export async function pushImage(
         image,
         { lease, place },
         {
-          findThere: (blob) => findThere(client, source, blob, signal),
+          findThere: (blob, either) => findThere(client, source, blob, either),
           onLayers: (blobs) => table.begin(blobs),
           onLayer: (index, state, doneBytes) => table.set(index, { state, doneBytes }),
         },
         signal,
       ),
     );
-    const limiter = new Limiter(atOnce);
     const upload = (
       blob: { digest: Descriptor['digest']; sizeBytes: number },
       onBytes: (bytes: number) => void,
+      either: AbortSignal,
     ) =>
       step('push-image/upload', () =>
         parts.processes.run<'upload'>(
@@ -118,25 +118,21 @@ export async function pushImage(
             sizeBytes: blob.sizeBytes,
             path: content.pathOf(blob.digest),
           },
-          signal,
+          either,
           onBytes,
         ),
       );
-    await Promise.all(
-      outgoing.layers.map(({ blob, place: where }, index) =>
-        limiter.run(async () => {
-          const { digest, sizeBytes } = blob;
-          if (where !== 'here') return;
-          table.set(index, { digest, sizeBytes, doneBytes: 0, state: 'transferring' });
-          // What was packed anew may be there from an earlier try.
-          const isThere = outgoing.layersRemade > 0 && (await client.hasBlob(digest, signal));
-          if (!isThere) await upload(blob, (doneBytes) => table.set(index, { doneBytes }));
-          table.set(index, { doneBytes: sizeBytes, state: isThere ? 'present' : 'done' });
-        }),
-      ),
-    );
+    await runAll(outgoing.layers, atOnce, signal, async ({ blob, place: where }, index, either) => {
+      const { digest, sizeBytes } = blob;
+      if (where !== 'here') return;
+      table.set(index, { digest, sizeBytes, doneBytes: 0, state: 'transferring' });
+      // What was packed anew may be there from an earlier try.
+      const isThere = outgoing.layersRemade > 0 && (await client.hasBlob(digest, either));
+      if (!isThere) await upload(blob, (doneBytes) => table.set(index, { doneBytes }), either);
+      table.set(index, { doneBytes: sizeBytes, state: isThere ? 'present' : 'done' });
+    });
     const { config, manifest, layersRemade } = outgoing;
-    if (!(await client.hasBlob(config.digest, signal))) await upload(config, () => {});
+    if (!(await client.hasBlob(config.digest, signal))) await upload(config, () => {}, signal);
     await step('push-image/manifest', async () => {
       await client.putManifest(reference.tag!, manifest.body, manifest.mediaType, signal);
       // It is what this image is there now, unless it was removed meanwhile.
