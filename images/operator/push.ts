@@ -86,8 +86,9 @@ export async function pushImage(
     ...(await openSource(reference, request.credentials, access, signal)),
     mountFrom: siblings(parts, image, reference),
   };
-  const lease = leases.open();
+  // What may throw comes first: from the lease on, all is undone below.
   const client = openPushClient(source);
+  const lease = leases.open();
   const place = staging.open();
   const table = new ProgressTable(onProgress);
   try {
