@@ -142,6 +142,8 @@ export interface ImageOperations {
    * FailedPrecondition without `isForced` where an ID has several names or `users` are given for an image that would go.
    */
   remove(reference: string, isForced: boolean, usersOf: (id: ImageId) => readonly string[]): Promise<Removal>;
+  /** The complete name that `reference` finds an image by; undefined if there is none, or it is found by its ID. Throws InvalidArgument. */
+  findName(reference: string): string | undefined;
   /** Throws NotFound. */
   describe(reference: string): ImageDetails;
   /**

@@ -81,6 +81,10 @@ export class LocalImageOperations implements ImageOperations {
     }
   }
 
+  findName(reference: string): string | undefined {
+    return this.#parts.store.lookUp(reference)?.name;
+  }
+
   async tag(image: string, target: string): Promise<{ reference: string; id: ImageId }> {
     const { store } = this.#parts;
     const { id } = getImage(store, image);

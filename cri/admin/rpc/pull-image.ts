@@ -26,9 +26,10 @@ export function pullImage({ images }: Pick<AdminServices, 'images'>): AdminStrea
         ),
       signal,
     );
+    const name = images.findName(reference);
     const digest = image.repoDigests[0]?.replace(/^[^@]*@/, '') ?? '';
     await progress.end({
-      reference: image.repoTags.find((name) => name.includes(reference)) ?? reference,
+      reference: image.repoTags.find((tag) => tag === name) ?? reference,
       image_id: image.id,
       digest,
       size_bytes: BigInt(image.sizeBytes),
