@@ -1,10 +1,11 @@
 /** /metrics, /healthz and the status page over HTTP, for Prometheus and for whoever watches the daemon. Nothing can be changed here. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { NodeInsight } from './insight.ts';
 import type { SlowSpans } from './slow-spans.ts';
+import { isOwnHost } from './status-page/asked-host.ts';
 import { statusPage } from './status-page/serve.ts';
 
 export interface MetricsServerOptions {
@@ -27,7 +28,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   const match = /^\[?(.*?)\]?:(\d+)$/.exec(options.address);
   if (!match) throw new RuntimeError('InvalidArgument', `serve metrics: ${options.address} is not HOST:PORT`);
   const server = createServer({ keepAliveTimeout: 30_000, requestTimeout: 10_000 }, (request, response) => {
-    answer(request.method ?? '', request.url ?? '', options).then(
+    answer(request, options).then(
       ({ code, type, text, headers }) =>
         response.writeHead(code, { 'content-type': type, ...headers }).end(text),
       (error) => response.writeHead(500, { 'content-type': 'text/plain' }).end(`${messageOf(error)}\n`),
@@ -74,8 +75,7 @@ interface Answer {
 const plain = 'text/plain; charset=utf-8';
 
 async function answer(
-  method: string,
-  url: string,
+  { method = '', url = '', headers }: IncomingMessage,
   { metrics, insight, slow }: MetricsServerOptions,
 ): Promise<Answer> {
   if (method !== 'GET' && method !== 'HEAD') return { code: 405, type: plain, text: 'only GET\n' };
@@ -85,6 +85,9 @@ async function answer(
     return insight.isReady()
       ? { code: 200, type: plain, text: 'ok\n' }
       : { code: 503, type: plain, text: 'recovering\n' };
+  // Not /metrics: Prometheus may know the node by any name.
+  if (['/', '/status', '/status.json'].includes(path) && !isOwnHost(headers.host))
+    return { code: 403, type: plain, text: 'ask for this page by the address or the name of the node\n' };
   const page = await statusPage(path, insight, slow);
   if (page) return { code: 200, ...page };
   return { code: 404, type: plain, text: 'see /status, /metrics and /healthz\n' };

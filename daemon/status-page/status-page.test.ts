@@ -1,3 +1,5 @@
+import { request } from 'node:http';
+import { hostname } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Metrics } from '#base/metrics.ts';
 import { type MetricsServer, serveMetrics } from '../metrics-server.ts';
@@ -90,6 +92,23 @@ describe('the status page', () => {
       expect(html).toContain(text);
     expect(html).toContain('no &lt;valid&gt; configuration');
     expect((await get('/healthz')).status).toBe(503);
+  });
+
+  it("is shown to nobody who asks by a name that is not the node's, as a rebound one; metrics are", async () => {
+    await get('/status');
+    const ask = (path: string, host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const url = `http://${server!.address}${path}`;
+        request(url, { headers: { host } }, (reply) => resolve(reply.resume().statusCode))
+          .once('error', reject)
+          .end();
+      });
+    for (const path of ['/', '/status', '/status.json?x'])
+      for (const host of ['evil.example:9095', '127.0.0.1.evil.example', 'localhost.evil.example', '[::1'])
+        expect([path, host, await ask(path, host)]).toEqual([path, host, 403]);
+    for (const host of ['127.0.0.1:9095', '[::1]:9095', 'localhost', 'LOCALHOST.:1', '192.0.2.7', hostname()])
+      expect([host, await ask('/status', host)]).toEqual([host, 200]);
+    for (const path of ['/metrics', '/healthz']) expect(await ask(path, 'node-7.monitoring.svc')).toBe(200);
   });
 
   it('changes nothing and knows no other path', async () => {
