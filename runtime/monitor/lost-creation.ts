@@ -1,6 +1,6 @@
 /** Creations that went wrong in a way that conmon does not tell of, or does not notice. */
+import { readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
-import { readText } from '#host/cgroup.ts';
 import { type Launched, sendSignal } from '#host/launch.ts';
 import { listDescendants, parentOf } from '#host/proc.ts';
 import { findMonitor } from './end-monitor.ts';
@@ -17,16 +17,26 @@ export function killCreation(child: Launched, bundle: string): void {
 /** How long a create may take before its runtime is looked after, and how far apart the looks are. */
 const lookMs = 1000;
 
+/** The mount namespace of a process; undefined when it has ended. */
+function mountNamespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined; // ended, or ended and not yet waited for
+  }
+}
+
 /**
- * Whether the OCI runtime died when the container stood already. conmon then reads the runtime's words to their end, which
- * never comes: the container holds the same pipe.
+ * Whether the OCI runtime died when the container's process stood already. conmon then reads the runtime's words to their
+ * end, which never comes: the container, now a child of conmon, holds the same pipe. It is told from a runtime at work by its
+ * mount namespace, which it has from its birth, for the runtime may have died before it wrote down the container's pid.
  */
 function hasLostRuntime(bundle: string): boolean {
   const monitor = findMonitor(bundle);
-  const container = Number(readText(`${bundle}/container.pid`)?.trim() || 0);
-  if (!monitor || container === 0) return false;
+  const own = monitor && mountNamespaceOf(monitor.pid);
+  if (!monitor || own === undefined) return false;
   const children = listDescendants(monitor.pid).filter((pid) => parentOf(pid) === monitor.pid);
-  return children.length === 1 && children[0] === container;
+  return children.length > 0 && children.every((pid) => mountNamespaceOf(pid) !== own);
 }
 
 export interface CreationWatch {
