@@ -1,6 +1,15 @@
 /** The walk of `docker run -i -t ubuntu /bin/bash` and the commands around it, against a real daemon. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -310,6 +319,21 @@ test('cp: both ways, running and stopped, and no link leads out of the container
   ).toBe('deep\ndeep\n640 0\n');
   await berth.ok('cp', 'box:/scratch', join(dir, 'back'));
   expect(readFileSync(join(dir, 'back/link'), 'utf8')).toBe('deep\n');
+
+  // What would be root's here, or a device of the node, is not.
+  await berth.ok(
+    'exec',
+    'box',
+    'sh',
+    '-c',
+    'mkdir /evil; cp /bin/sh /evil/su; chmod 6755 /evil/su; mkfifo /evil/pipe',
+  );
+  const copied = await berth.run(['cp', 'box:/evil', join(dir, 'evil')]);
+  expect(copied).toMatchObject({ status: 0, stderr: 'not copied, for it is a FIFO: "evil/pipe"\n' });
+  expect(readdirSync(join(dir, 'evil'))).toEqual(['su']);
+  expect(statSync(join(dir, 'evil/su')).mode & 0o7777).toBe(0o755);
+  await berth.ok('cp', '-a', 'box:/evil', join(dir, 'evil-kept'));
+  expect(statSync(join(dir, 'evil-kept/su')).mode & 0o7777).toBe(0o6755);
 
   // Links that an attacker in the container makes, to folders and files of the node.
   await berth.ok(

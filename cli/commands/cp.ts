@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, posix, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { ArchiveFilter } from '../archive-filter.ts';
 import { type CommandBody, CommandError, UsageError } from '../command.ts';
 import type { Connection } from '../connection.ts';
 import { findContainer } from '../containers.ts';
+import type { Output } from '../output.ts';
 
 /** Much less than a gRPC message may hold. */
 const pieceBytes = 512 * 1024;
@@ -33,7 +35,7 @@ const isFolderName = (path: string): boolean => path.endsWith('/');
 export const command: CommandBody = {
   description: [
     'Copies files and folders between this machine and a container, which may run or not. As with cp -r: into a folder that is there, or to a name that is not there yet. A source that ends in /. means the content of the folder.',
-    '- stands for a tar archive on standard input or output. Of a running container mounted folders are seen too; of a stopped one only its own layer over its image. Links in the container lead nowhere out of it.',
+    '- stands for a tar archive on standard input or output. Of a running container mounted folders are seen too; of a stopped one only its own layer over its image. Links in the container lead nowhere out of it, and devices are never copied.',
   ],
   arguments: [
     {
@@ -49,7 +51,7 @@ export const command: CommandBody = {
       long: 'archive',
       short: 'a',
       kind: 'boolean',
-      help: 'keep owners; otherwise root has what is copied in, and you what is copied out',
+      help: 'keep owners; otherwise root has what is copied in, and you what is copied out, without FIFOs, setuid and setgid',
     },
     { long: 'follow-link', short: 'L', kind: 'boolean', help: 'copy what a link as the source points to' },
   ],
@@ -57,7 +59,7 @@ export const command: CommandBody = {
     { text: 'a file out', command: 'berth cp web:/etc/nginx/nginx.conf .' },
     { text: 'the content of a folder in', command: 'berth cp ./site/. web:/usr/share/nginx/html' },
   ],
-  async run({ args, flags, signal, connect }) {
+  async run({ args, flags, signal, connect, output }) {
     const source = parseSide(args[0]!);
     const target = parseSide(args[1]!);
     if ((source.container === undefined) === (target.container === undefined))
@@ -69,7 +71,7 @@ export const command: CommandBody = {
     const options = { keepOwner: flags.boolean('archive'), followLink: flags.boolean('follow-link'), signal };
     if (source.container !== undefined) {
       const { id } = await findContainer(connection, source.container, { signal });
-      await copyOut(connection, id, source.path, target.path, options);
+      await copyOut(connection, id, source.path, target.path, options, output);
     } else {
       const { id } = await findContainer(connection, target.container!, { signal });
       await copyIn(connection, id, source.path, target.path, options);
@@ -90,8 +92,9 @@ async function copyOut(
   from: string,
   to: string,
   options: Options,
+  output: Output,
 ): Promise<void> {
-  const { signal, followLink } = options;
+  const { signal, followLink, keepOwner } = options;
   const found = await connection.admin(
     'StatPath',
     { container_id: id, path: from, follow_link: true },
@@ -120,11 +123,17 @@ async function copyOut(
       '--file=-',
       `--directory=${folder}`,
       ...transform(name, rename, followLink),
-      ...(options.keepOwner ? ['--same-owner', '--numeric-owner'] : ['--no-same-owner']),
+      ...(keepOwner ? ['--same-owner', '--numeric-owner'] : ['--no-same-owner']),
     ],
     ['pipe', 'ignore', 'inherit'],
   );
-  for await (const { data } of pieces) if (!tar.stdin!.write(data)) await once(tar.stdin!, 'drain');
+  const archive = new ArchiveFilter({
+    keepsAll: keepOwner,
+    // The container chose the name: no control characters of it reach a terminal.
+    onSkipped: (what, path) => output.note(`not copied, for it is ${what}: ${JSON.stringify(path)}`),
+  });
+  for await (const { data } of pieces)
+    if (!tar.stdin!.write(archive.filter(data))) await once(tar.stdin!, 'drain');
   tar.stdin!.end();
   await ended(tar, `writing to ${to}`);
 }
