@@ -2,15 +2,19 @@
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  constants,
   existsSync,
-  lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { errnoOf } from '#base/errors.ts';
+import { O_PATH, openWithoutLinks } from '#host/rooted.ts';
 import { CommandError } from '../command.ts';
 import type { ContainerPlan, PodFacts, PodPlan } from './plan.ts';
 import { hostsText, mountSource, type PlayFolders, volumeFolder } from './request.ts';
@@ -95,15 +99,39 @@ export function makeSubPaths(
   for (const mount of container.mounts) {
     if (pod.volumes[mount.volume]!.kind === 'image') continue;
     const { folder, subPath } = mountSource(pod, container, mount, facts, folders);
-    let path = folder;
-    // Containers write into volumes: a link of theirs must not lead a mount elsewhere on this machine.
-    for (const part of subPath.split('/').filter((word) => word !== '' && word !== '.')) {
-      path = join(path, part);
-      const found = lstatSync(path, { throwIfNoEntry: false });
-      if (found === undefined) mkdirSync(path);
-      else if (found.isSymbolicLink())
-        throw new CommandError(`${container.fullName}: the subPath ${subPath} of ${mount.volume} is a link`);
+    const parts = subPath.split('/').filter((word) => word !== '' && word !== '.');
+    if (parts.length === 0) continue;
+    try {
+      makeWithoutLinks(folder, parts);
+    } catch (error) {
+      if (errnoOf(error) !== 'ELOOP') throw error;
+      throw new CommandError(`${container.fullName}: the subPath ${subPath} of ${mount.volume} is a link`);
     }
+  }
+}
+
+/**
+ * Containers write into volumes, while this runs too: a link of theirs must not lead what is made here, or a mount, elsewhere
+ * on this machine. Each folder is made in its open parent. The last part may be a file.
+ */
+function makeWithoutLinks(root: string, parts: readonly string[]): void {
+  let fd = openSync(root, O_PATH | constants.O_DIRECTORY);
+  try {
+    for (const part of parts) {
+      const parent = `/proc/self/fd/${fd}`;
+      let next: number;
+      try {
+        next = openWithoutLinks(parent, Buffer.from(part), O_PATH);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+        mkdirSync(`${parent}/${part}`);
+        next = openWithoutLinks(parent, Buffer.from(part), O_PATH);
+      }
+      closeSync(fd);
+      fd = next;
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 
