@@ -38,3 +38,16 @@ export const formatFlag: Flag = {
   choices: ['table', 'json'],
   default: 'table',
 };
+
+/** `--filter` of a list, which may be given again; `names` are what can be asked for. */
+export function filterFlag(names: readonly string[]): Flag {
+  return {
+    long: 'filter',
+    short: 'f',
+    kind: 'string',
+    valueName: 'NAME=VALUE',
+    repeatable: true,
+    help: 'only those of which this is true',
+    complete: names.map((name) => `${name}=`),
+  };
+}

@@ -1,7 +1,8 @@
 /** Starting, stopping and removing, as `start`, `stop`, `restart` and `rm` share it. */
+
 import { managedByLabel, stopSecondsAnnotation } from '#base/managed-pod.ts';
 import { type Container, ContainerState } from '#proto/generated/cri.ts';
-import { CommandError } from './command.ts';
+import { CommandError, type Flag } from './command.ts';
 import type { CallOptions, Connection } from './connection.ts';
 import { isManaged } from './containers.ts';
 import { joinedLabel, refuseWithGuests } from './joined-pod.ts';
@@ -33,7 +34,16 @@ export async function startContainer(
 }
 
 /** How long a container may take to end when asked, unless told otherwise. */
-export const defaultStopSeconds = 10;
+const defaultStopSeconds = 10;
+
+/** Of the commands that stop: see `stopSecondsOf` for what holds without it. */
+export const stopTimeFlag: Flag = {
+  long: 'time',
+  short: 't',
+  kind: 'integer',
+  valueName: 'SECONDS',
+  help: `how long to wait before killing; --stop-timeout of run otherwise, or ${defaultStopSeconds}`,
+};
 
 /** What was said when it was made, else the usual. */
 export function stopSecondsOf({ annotations }: Pick<Container, 'annotations'>): number {

@@ -1,6 +1,6 @@
 import type { Image } from '#proto/generated/cri.ts';
 import { type CommandBody, UsageError } from '../command.ts';
-import { formatFlag, jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
+import { filterFlag, formatFlag, jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
 import { formatAge, formatSize } from '../quantity.ts';
 
 const filterNames = ['reference', 'label', 'dangling', 'before', 'since'] as const;
@@ -73,15 +73,7 @@ export const command: CommandBody = {
     { long: 'all', short: 'a', kind: 'boolean', help: 'as docker takes it; there is nothing more to show' },
     quietFlag,
     { long: 'digests', kind: 'boolean', help: 'show digests' },
-    {
-      long: 'filter',
-      short: 'f',
-      kind: 'string',
-      valueName: 'NAME=VALUE',
-      repeatable: true,
-      help: 'only those of which this is true',
-      complete: filterNames.map((name) => `${name}=`),
-    },
+    filterFlag(filterNames),
     noTruncFlag,
     formatFlag,
     jsonFlag,

@@ -2,7 +2,7 @@ import type { ContainerDetails } from '#proto/berth/generated/admin.ts';
 import { type Container, ContainerState } from '#proto/generated/cri.ts';
 import { type CommandBody, UsageError } from '../command.ts';
 import { listContainers, stateWord } from '../containers.ts';
-import { jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
+import { filterFlag, jsonFlag, noTruncFlag, quietFlag } from '../flags.ts';
 import { containerName, shortId } from '../names.ts';
 import { portsAnnotation } from '../pod-request.ts';
 import { formatAge, formatDuration, formatTime } from '../quantity.ts';
@@ -121,15 +121,7 @@ export const command: CommandBody = {
     quietFlag,
     { long: 'last', short: 'n', kind: 'integer', valueName: 'NUMBER', help: 'the newest, in any state' },
     { long: 'latest', short: 'l', kind: 'boolean', help: 'the newest one, in any state' },
-    {
-      long: 'filter',
-      short: 'f',
-      kind: 'string',
-      valueName: 'NAME=VALUE',
-      repeatable: true,
-      help: 'only those of which this is true',
-      complete: filterNames.map((name) => `${name}=`),
-    },
+    filterFlag(filterNames),
     noTruncFlag,
     {
       long: 'format',

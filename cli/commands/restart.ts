@@ -1,21 +1,12 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
 import { jsonFlag } from '../flags.ts';
-import { defaultStopSeconds, startContainer, stopContainer, stopSecondsOf } from '../lifecycle.ts';
+import { startContainer, stopContainer, stopSecondsOf, stopTimeFlag } from '../lifecycle.ts';
 
 export const command: CommandBody = {
   description: ['Stops containers and starts them again, with what they wrote.'],
   arguments: [{ name: 'CONTAINER', required: true, repeatable: true, complete: 'container' }],
-  flags: [
-    {
-      long: 'time',
-      short: 't',
-      kind: 'integer',
-      valueName: 'SECONDS',
-      help: `how long to wait before killing; --stop-timeout of run otherwise, or ${defaultStopSeconds}`,
-    },
-    jsonFlag,
-  ],
+  flags: [stopTimeFlag, jsonFlag],
   async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
     return forEach(

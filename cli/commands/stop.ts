@@ -1,23 +1,14 @@
 import type { CommandBody } from '../command.ts';
 import { findContainer, forEach } from '../containers.ts';
 import { jsonFlag } from '../flags.ts';
-import { defaultStopSeconds, stopContainer, stopSecondsOf } from '../lifecycle.ts';
+import { stopContainer, stopSecondsOf, stopTimeFlag } from '../lifecycle.ts';
 
 export const command: CommandBody = {
   description: [
     'Asks containers to end by their stop signal, and kills those that take longer than --time. They keep what they wrote; their address and ports are given back.',
   ],
   arguments: [{ name: 'CONTAINER', required: true, repeatable: true, complete: 'runningContainer' }],
-  flags: [
-    {
-      long: 'time',
-      short: 't',
-      kind: 'integer',
-      valueName: 'SECONDS',
-      help: `how long to wait before killing; --stop-timeout of run otherwise, or ${defaultStopSeconds}`,
-    },
-    jsonFlag,
-  ],
+  flags: [stopTimeFlag, jsonFlag],
   async run({ args, flags, output, signal, connect }) {
     const connection = await connect();
     return forEach(

@@ -397,12 +397,7 @@ export class CrunContainers implements ContainerManager {
   /** Has a running container stand still. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
   async pause(idOrPrefix: string): Promise<void> {
     await this.hold([this.get(idOrPrefix).id], async ([record]) => {
-      const { id, handler, state, isPaused } = record!;
-      if (state !== 'running')
-        throw new RuntimeError(
-          'FailedPrecondition',
-          `container ${id} is ${state}; only a running one can be paused`,
-        );
+      const { id, handler, isPaused } = requirePausable(record!);
       if (isPaused === true) return;
       // Before, not after: a daemon that dies in between must not take it for running freely.
       this.#containers.update(id, { isPaused: true });
@@ -419,12 +414,7 @@ export class CrunContainers implements ContainerManager {
   /** Lets it go on. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
   async unpause(idOrPrefix: string): Promise<void> {
     await this.hold([this.get(idOrPrefix).id], async ([record]) => {
-      const { id, handler, state, isPaused } = record!;
-      if (state !== 'running')
-        throw new RuntimeError(
-          'FailedPrecondition',
-          `container ${id} is ${state}; only a running one can be paused`,
-        );
+      const { id, handler, isPaused } = requirePausable(record!);
       if (isPaused !== true) return;
       await this.#options.handlers
         .get(handler)
@@ -556,4 +546,14 @@ export class CrunContainers implements ContainerManager {
   recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
     return this.#recovery.recover(record, isSameBoot);
   }
+}
+
+/** Throws FailedPrecondition for a container that does not run. */
+function requirePausable(record: ContainerRecord): ContainerRecord {
+  if (record.state !== 'running')
+    throw new RuntimeError(
+      'FailedPrecondition',
+      `container ${record.id} is ${record.state}; only a running one can be paused`,
+    );
+  return record;
 }
