@@ -1,4 +1,5 @@
 /** Recovery as a client sees it: the daemon is killed, the machine is changed behind its back, and it is started again. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -142,6 +143,25 @@ test('a start that was under way when the daemon died is found to have succeeded
   const { containers } = await bed.call('ListContainers', {});
   expect(containers).toMatchObject([{ state: 1, metadata: { attempt: 0 } }]);
   expect((await statusOf(walk.containerId)).started_at).toBeGreaterThan(0n);
+  await end(walk);
+});
+
+test('a container that was let go just before the daemon died is running, and the OCI runtime says so too', async () => {
+  writeFileSync(bed.faultFile, 'start-container/oci-start:before=kill');
+  const walk = new PodWalk(bed, { name: 'let-go', tries: 1 });
+  await walk.run();
+  await expect(walk.start(loop)).rejects.toThrow(/died/);
+  const id = readdirSync(stateFolder('oci', 'crun'))[0]!;
+  const gate = stateFolder('oci', 'crun', id, 'exec.fifo');
+  writeFileSync(gate, '\0');
+  expect(existsSync(gate)).toBe(true);
+  await expect.poll(() => readFileSync(`/proc/${pidOf(id, 'container')}/cmdline`, 'utf8')).toMatch(/^sh\0/);
+  await bed.start();
+  expect(await statusOf(id)).toMatchObject({ state: 1 });
+  const state = execFileSync('crun', ['--root', stateFolder('oci', 'crun'), 'state', id], {
+    encoding: 'utf8',
+  });
+  expect(JSON.parse(state)).toMatchObject({ status: 'running' });
   await end(walk);
 });
 

@@ -77,6 +77,11 @@ export class SealedProgram {
     return this.#executable;
   }
 
+  /** Whether `executable` gives a copy: then the file is a binary, and no script that stands for one. */
+  get isSealed(): boolean {
+    return this.executable() !== this.path;
+  }
+
   #renew(): string {
     let fd: number | undefined;
     try {

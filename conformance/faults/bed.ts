@@ -348,6 +348,9 @@ function writeNetwork(confDir: string, dir: string, name: string): void {
   writeFileSync(join(confDir, '10-faults.conflist'), JSON.stringify(conflist));
 }
 
+/** The handler whose OCI runtime is one of these. The default one is crun itself, of which the daemon does a part by itself. */
+export const failingHandler = 'failing-crun';
+
 /** Programs that do their work unless told to fail. */
 const failingPrograms: Readonly<Record<string, string>> = {
   crun: '/usr/bin/crun',
@@ -379,7 +382,7 @@ function configText(dir: string): string {
     images: { registry_config_dirs: [join(dir, 'certs.d')] },
     nri: { enable: false },
     runtime: { conmon_path: join(dir, 'programs/conmon') },
-    'handlers.crun': { path: join(dir, 'programs/crun'), type: 'crun' },
+    [`handlers.${failingHandler}`]: { path: join(dir, 'programs/crun'), type: 'crun' },
   };
   // Every value here is written alike in JSON and TOML.
   return Object.entries(tables)

@@ -2,7 +2,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { type Finding, formatFinding } from '#base/finding.ts';
 import type { StepName } from '#base/step.ts';
-import { type FaultBed, otherImageName } from './bed.ts';
+import { type FaultBed, failingHandler, otherImageName } from './bed.ts';
 import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
 import { hangDeadlineMs, type Watched, watchHang } from './hang.ts';
 import { insist, PodWalk } from './pod-walk.ts';
@@ -66,6 +66,7 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
     sharesPid: false,
     hasPort: true,
     ignoresTerm: false,
+    handler: failingHandler,
     ...(planned === 'later' && { beforeRemoval: plan }),
   };
   const life = (tries: number) => livePod(bed, kind, failures, tries);
@@ -203,6 +204,7 @@ interface PodKind {
   readonly sharesPid: boolean;
   readonly hasPort: boolean;
   readonly ignoresTerm: boolean;
+  readonly handler?: string;
   /** Whether an image is made of the container. */
   readonly isCommitted?: boolean;
   /** Called when the container has run its command, before anything is stopped. */
@@ -221,10 +223,10 @@ async function livePodAbandoned(bed: FaultBed, failures: string[]): Promise<void
 
 /** A pod runs a container and a command in it, and is stopped and removed. */
 async function livePod(bed: FaultBed, kind: PodKind, failures: string[], tries: number): Promise<void> {
-  const { sharesPid, hasPort, ignoresTerm } = kind;
+  const { sharesPid, hasPort, ignoresTerm, handler = '' } = kind;
   counter += 1;
   const hostPort = hasPort ? 30000 + counter : 0;
-  const walk = new PodWalk(bed, { name: `pod${counter}`, sharesPid, hostPort, tries, failures });
+  const walk = new PodWalk(bed, { name: `pod${counter}`, sharesPid, hostPort, handler, tries, failures });
   await walk.run();
   await walk.start(ignoresTerm ? deaf : obedient);
   await walk.exec('ready');

@@ -16,6 +16,8 @@ export interface PodWalkOptions {
   readonly sharesPid?: boolean;
   /** 0 publishes none. */
   readonly hostPort?: number;
+  /** Runtime handler. Default: the daemon's. */
+  readonly handler?: string;
   /** Tries of each step before it is given up. Default 6. */
   readonly tries?: number;
   /** How long each call may take. Default: the bed's. */
@@ -133,7 +135,10 @@ export class PodWalk {
         attempt += 1;
       }
       const config = this.configOf(attempt);
-      const reply = await this.#call('RunPodSandbox', { config });
+      const reply = await this.#call('RunPodSandbox', {
+        config,
+        runtime_handler: this.#options.handler ?? '',
+      });
       this.#sandbox = config;
       this.#sandboxId = reply.pod_sandbox_id;
     });

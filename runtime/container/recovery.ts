@@ -77,7 +77,7 @@ export class ContainerRecovery {
       return; // it waits for its start
     if (isSameBoot && record.process && isRunning(record.process)) {
       await this.#thaw(record);
-      this.#recoverStarted(record);
+      this.#recoverStarted(record, record.process.pid);
       this.#exits.watchInheritedMonitor(record);
       return;
     }
@@ -105,10 +105,10 @@ export class ContainerRecovery {
   }
 
   /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
-  #recoverStarted(record: ContainerRecord): void {
-    const { id, sandboxId, handler } = record;
+  #recoverStarted({ id, sandboxId, handler, state }: ContainerRecord, pid: number): void {
     const runtime = this.#options.handlers.owner(id, handler);
-    if (record.state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id)) return;
+    if (state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id, pid)) return;
+    runtime.finishStart(id);
     this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
     this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
   }

@@ -10,6 +10,7 @@ import { type Launched, launch, type RunOptions, type RunResult, run, succeeded 
 import { SealedProgram } from '#host/sealed-program.ts';
 import type { OciResources } from '../spec/oci-spec.ts';
 import { describeFailure, meansNotRunning } from './errors.ts';
+import { isBehindGate, openGate, removeGate } from './start-gate.ts';
 
 export interface CliRuntimeOptions {
   /** Name of the handler, for messages. */
@@ -111,7 +112,18 @@ export class CliRuntime {
 
   /** Starts a created container. Throws Internal with the runtime's words. */
   async start(id: string, signal?: AbortSignal): Promise<void> {
+    if (this.#hasGate() && (await this.#startByGate(id))) return;
     await this.#expect(id, ['start', id], signal ? { signal } : {});
+  }
+
+  /** Only the program itself, in a generation that is known: a script or another program in its place is always run. */
+  #hasGate(): boolean {
+    return this.type === 'crun' && /^crun version 1\./.test(this.features.version) && this.#program.isSealed;
+  }
+
+  #startByGate(id: string): Promise<boolean> {
+    const open = (): boolean => openGate(join(this.root, id));
+    return span('oci-runtime', 'start', open, { handler: this.name, 'container.id': id });
   }
 
   /** Removes the container's state and cgroup, killing what still runs. Idempotent. */
@@ -131,9 +143,15 @@ export class CliRuntime {
     return existsSync(join(this.root, id));
   }
 
-  /** Whether a created container still waits to be started: both runtimes keep a FIFO for that, and remove it when it is. */
-  isWaitingForStart(id: string): boolean {
-    return existsSync(join(this.root, id, 'exec.fifo'));
+  /** Whether a created container of process `pid` still waits to be started: both runtimes keep a FIFO for that, and remove it when it is. */
+  isWaitingForStart(id: string, pid: number): boolean {
+    const folder = join(this.root, id);
+    return this.type === 'crun' ? isBehindGate(folder, pid) : existsSync(join(folder, 'exec.fifo'));
+  }
+
+  /** Finishes the start of a container that runs, where whoever started it died before the end. Idempotent. */
+  finishStart(id: string): void {
+    if (this.type === 'crun') removeGate(join(this.root, id));
   }
 
   /** Changes cgroup limits of a running container. */
