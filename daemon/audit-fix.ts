@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { messageOf } from '#base/errors.ts';
 import type { Finding } from '#base/finding.ts';
 import { detectCgroupLayout, listGroupProcesses, removeGroup } from '#host/cgroup.ts';
+import { takeBackShortening } from '#host/grace-periods.ts';
 import { sendSignal } from '#host/launch.ts';
 import { lockFile } from '#host/lock-file.ts';
 import { listMounts, unmountAll } from '#host/mount.ts';
@@ -78,6 +79,10 @@ function fixOne(config: Config, { kind, what, path }: Finding): boolean {
   if (what === 'cgroup') return removeEmptyGroup(path);
   if (what === 'address' && path.startsWith(join(rootDir, 'network/'))) return removeTree(path);
   if (what === 'cached CNI result') return removeTree(path);
+  if (what === 'kernel setting') {
+    takeBackShortening(path);
+    return true;
+  }
   if (!isOurs) return false;
   if (what === 'mount') {
     unmountAll(path);

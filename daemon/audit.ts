@@ -1,4 +1,5 @@
 /** The audit of a node: what the parts find, put together from the configuration alone. It runs beside the daemon or without. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Finding } from '#base/finding.ts';
@@ -58,11 +59,12 @@ async function lookOnce(config: Config, options: NodeAuditOptions): Promise<Find
     const damaged = [...sandboxes.damaged, ...containers.damaged].map(({ id }) => id);
     const ids = new Set([...sandboxes.records, ...containers.records].map((record): string => record.id));
     for (const id of damaged) ids.add(id);
+    const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
     const runtime = auditRuntime({
       sandboxes: sandboxes.records,
       containers: containers.records,
       damaged,
-      paths: new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir }),
+      paths,
       cgroupVersion: detectCgroupLayout().version,
       cgroupParents: options.cgroupParents ?? [],
       daemonPid,
@@ -98,8 +100,15 @@ async function lookOnce(config: Config, options: NodeAuditOptions): Promise<Find
       cacheDir: config.network.cniCacheDir,
       netnsDir: config.network.netnsDir,
     });
-    return [...runtime, ...network, ...images];
+    return [...runtime, ...network, ...images, ...auditGracePeriods(paths)];
   } finally {
     database.close();
   }
+}
+
+/** A daemon that was killed while it detached a pod; see host/grace-periods.ts. */
+function auditGracePeriods({ gracePeriodNote: path }: RuntimePaths): Finding[] {
+  if (!existsSync(path)) return [];
+  const mend = 'start berthd, which sets /sys/kernel/rcu_expedited back to 0';
+  return [{ kind: 'leak', what: 'kernel setting', id: '', path, mend }];
 }

@@ -297,14 +297,28 @@ test('the audit finds what is planted and what is taken, and --fix removes what 
   writeFileSync(stateFolder('bundles', walk.containerId, 'exec-1-1.json'), '{}');
   writeFileSync(join(bed.dir, 'ipam', bed.name, '10.214.9.9'), `${stranger}\neth0`);
   mkdirSync(`/sys/fs/cgroup/pids${bed.cgroupParent}/${stranger}`, { recursive: true });
+  writeFileSync(stateFolder('rcu-expedited'), '');
   const found = (await bed.audit()).map(({ kind, what }) => `${kind} ${what}`);
   expect(found.toSorted()).toEqual(
-    ['leak address', 'leak bundle', 'leak cgroup', 'leak exec file', 'leak exit file'].toSorted(),
+    [
+      'leak address',
+      'leak bundle',
+      'leak cgroup',
+      'leak exec file',
+      'leak exit file',
+      'leak kernel setting',
+    ].toSorted(),
   );
   await expect(fixNode(bed.config)).rejects.toThrow('holds it');
   await bed.stop();
   const { fixed, left } = await fixNode(bed.config, { cgroupParents: [bed.cgroupParent] });
-  expect(fixed.map(({ what }) => what).toSorted()).toEqual(['bundle', 'cgroup', 'exec file', 'exit file']);
+  expect(fixed.map(({ what }) => what).toSorted()).toEqual([
+    'bundle',
+    'cgroup',
+    'exec file',
+    'exit file',
+    'kernel setting',
+  ]);
   expect(left.map(({ finding }) => finding.what)).toEqual(['address']);
   rmSync(join(bed.dir, 'ipam', bed.name, '10.214.9.9'));
   await bed.start();

@@ -11,6 +11,7 @@ import type { CriServices, RuntimeFacts } from '#cri/services.ts';
 import { StreamingServer } from '#cri/streaming/server.ts';
 import { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { nowNs } from '#host/clock.ts';
+import { GracePeriods } from '#host/grace-periods.ts';
 import { defaultPath } from '#host/launch.ts';
 import { defaultTransferLimits } from '#images/registry/transport.ts';
 import { LocalImageService, type LocalImageServiceOptions } from '#images/service.ts';
@@ -299,6 +300,7 @@ export async function buildServices(
     log,
     pulls,
   });
+  const gracePeriods = new GracePeriods({ notePath: paths.gracePeriodNote, log });
   const network = new CniPodNetwork({
     confDir: config.network.cniConfigDir,
     pluginDirs: config.network.cniPluginDirs,
@@ -311,6 +313,7 @@ export async function buildServices(
       ipv6Subnet: config.network.defaultSubnetV6,
     },
     ipPreference: config.network.ipPreference,
+    gracePeriods: config.network.expediteDetach ? gracePeriods : undefined,
     log,
     now: Date.now,
   });
@@ -516,6 +519,7 @@ export async function buildServices(
       database.prepare('SELECT count(*) FROM sqlite_schema').get();
     },
     recover: async () => {
+      gracePeriods.recover();
       images.recover();
       await namedVolumes.recover();
       await network.start();

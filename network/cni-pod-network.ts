@@ -12,6 +12,7 @@ import { mkdirSync } from 'node:fs';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
+import type { GracePeriods } from '#host/grace-periods.ts';
 import { defaultPath } from '#host/launch.ts';
 import { isNamespacePin } from '#host/mount.ts';
 import { type Cidr, formatCidr, parseAddress, parseCidr } from './cidr.ts';
@@ -57,11 +58,13 @@ export interface CniPodNetworkOptions {
   /** False: without a CNI configuration there is no pod network. */
   readonly defaultNetwork: DefaultNetworkOptions | false;
   readonly log: Log;
+  /** Shortened while plugins detach a pod; undefined: they are as long as they are. */
+  readonly gracePeriods?: Pick<GracePeriods, 'expedited'> | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Default ipv4. */
   readonly ipPreference?: IpPreference;
-  /** What plugins inherit of the environment; by default only PATH. */
+  /** What plugins inherit of the environment; by default PATH and GOMAXPROCS, see PluginRunner. */
   readonly pluginEnv?: Readonly<Record<string, string>>;
   /** Where `nft` and `conntrack` are searched; by default the usual folders. */
   readonly programDirs?: readonly string[];
@@ -483,7 +486,9 @@ export class CniPodNetwork implements PodNetwork {
       const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
       const attachment = attachmentOf(debt, netnsPath);
       const limits = { timeoutMs: delTimeoutMs, signal };
-      await deleteList(this.#runner, list, attachment, this.#resultOf(debt), limits);
+      const detach = () => deleteList(this.#runner, list, attachment, this.#resultOf(debt), limits);
+      const { gracePeriods } = this.#options;
+      await (gracePeriods ? gracePeriods.expedited(detach) : detach());
     }
     this.#cache.remove(networkName, sandboxId, debt.ifName);
     this.#debts.forget(sandboxId);

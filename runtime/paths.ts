@@ -14,6 +14,8 @@ export class RuntimePaths {
   readonly roots: RuntimeRoots;
   readonly exits: string;
   readonly sockets: string;
+  /** There while the kernel's grace periods are shortened; see host/grace-periods.ts. */
+  readonly gracePeriodNote: string;
   readonly namespaces: string;
   /** Log folders of managed pods, each removed with its pod. */
   readonly logs: string;
@@ -24,6 +26,7 @@ export class RuntimePaths {
     this.roots = roots;
     this.exits = join(roots.state, 'exits');
     this.sockets = join(roots.state, 'attach');
+    this.gracePeriodNote = join(roots.state, 'rcu-expedited');
     this.namespaces = join(roots.state, 'namespaces');
     this.logs = join(roots.root, 'logs');
     this.namedVolumes = join(roots.root, 'named-volumes');
