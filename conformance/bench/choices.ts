@@ -7,10 +7,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  copyFileSync,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -25,6 +27,7 @@ import { parseArgs } from 'node:util';
 import pino from 'pino';
 import { detectCgroupLayout, groupDirectory } from '#host/cgroup.ts';
 import { CgroupMigrations } from '#host/cgroup-migration.ts';
+import { GracePeriods } from '#host/grace-periods.ts';
 import { launch, run } from '#host/launch.ts';
 import { performMount, unmount } from '#host/mount.ts';
 import { pinNamespaces, unpinNamespace } from '#host/namespaces.ts';
@@ -33,13 +36,17 @@ import { SealedProgram } from '#host/sealed-program.ts';
 import type { Digest } from '#images/contract.ts';
 import { LayerPipeline } from '#images/unpack/layer-pipeline.ts';
 import { defaultUnpackLimits } from '#images/unpack/layer-writer.ts';
+import { PluginRunner } from '#network/cni/exec.ts';
+import { openGate } from '#runtime/oci/start-gate.ts';
 import { openDatabase } from '#state/database.ts';
 import { RecordTable } from '#state/record-table.ts';
+import { cniPluginDir } from '../network.ts';
 import { largeLayer } from './images.ts';
 import { median } from './statistics.ts';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '40' } } });
 const rounds = Number(values.rounds);
+const nameWidth = 56;
 const dir = mkdtempSync(join(tmpdir(), 'berth-choices-'));
 // A daemon that serves has a heap, and fork copies the page tables of all of it. Kept by the global: nobody reads it.
 Object.assign(globalThis, { ballast: Buffer.alloc(100 << 20, 1) });
@@ -55,8 +62,13 @@ async function measure(name: string, work: () => Promise<void> | void, times = r
     await pending;
     whole.push(performance.now() - startMs);
   }
-  const shown = [median(whole), median(blocking)].map((ms) => ms.toFixed(ms < 1 ? 3 : 1).padStart(8));
-  console.log(`${name.padEnd(52)} ${shown.join('  ')}`);
+  print(name, whole, blocking);
+}
+
+/** A line of the table: the medians of its columns. */
+function print(name: string, ...columns: readonly (readonly number[])[]): void {
+  const shown = columns.map((times) => median(times)).map((ms) => ms.toFixed(ms < 1 ? 3 : 1).padStart(8));
+  console.log(`${name.padEnd(nameWidth)} ${shown.join('  ')}`);
 }
 
 async function startPrograms(): Promise<void> {
@@ -108,6 +120,64 @@ async function runOciRuntime(): Promise<void> {
   });
 }
 
+/** A container that waits to be started is made for each sample, outside of the time that counts. */
+async function letContainersGo(): Promise<void> {
+  const path = '/usr/bin/crun';
+  const program = new SealedProgram(path);
+  const root = join(dir, 'crun');
+  const bundle = join(dir, 'bundle');
+  mkdirSync(join(bundle, 'rootfs'), { recursive: true });
+  copyFileSync('/bin/busybox', join(bundle, 'rootfs', 'sleep'));
+  await run({ path, args: ['spec'], cwd: bundle });
+  const spec = JSON.parse(readFileSync(join(bundle, 'config.json'), 'utf8'));
+  const process = { ...spec.process, terminal: false, args: ['/sleep', '60'] };
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify({ ...spec, process }));
+  const crun = async (...args: string[]): Promise<void> => {
+    // Its pipes would be the container's, too.
+    await launch({ path, executable: program.executable(), args: ['--root', root, ...args], cwd: bundle })
+      .exited;
+  };
+  const samples = { byte: [] as number[], program: [] as number[] };
+  for (let round = 0; round < rounds; round += 1)
+    for (const kind of ['byte', 'program'] as const) {
+      await crun('create', kind);
+      const startMs = performance.now();
+      if (kind === 'program') await crun('start', kind);
+      else if (!openGate(join(root, kind))) throw new Error('crun keeps no gate');
+      samples[kind].push(performance.now() - startMs);
+      await crun('delete', '--force', kind);
+    }
+  print('start a created container: the byte it waits for', samples.byte);
+  print('                           crun start', samples.program);
+}
+
+/** With a masquerade rule, as the CNI plugin keeps one for each pod. */
+async function detachPods(): Promise<void> {
+  const name = `berth-choices-${process.pid}`;
+  const bridge = `bc${process.pid}`;
+  const runner = new PluginRunner([cniPluginDir]);
+  const gracePeriods = new GracePeriods({ notePath: join(dir, 'note'), log: pino({ level: 'silent' }) });
+  const ipam = { type: 'host-local', dataDir: join(dir, 'ipam'), ranges: [[{ subnet: '10.217.0.0/24' }]] };
+  const config = { cniVersion: '1.0.0', name, type: 'bridge', bridge, isGateway: true, ipMasq: true, ipam };
+  const samples = { short: [] as number[], long: [] as number[] };
+  for (let round = 0; round < rounds; round += 1)
+    for (const kind of ['short', 'long'] as const) {
+      await run({ path: '/usr/sbin/ip', args: ['netns', 'add', name] });
+      const netnsPath = `/run/netns/${name}`;
+      const attachment = { containerId: name, netnsPath, ifName: 'eth0', args: [], capabilityArgs: {} };
+      const call = (command: 'ADD' | 'DEL') =>
+        runner.call({ plugin: 'bridge', command, attachment, config, timeoutMs: 10_000, signal: undefined });
+      await call('ADD');
+      const startMs = performance.now();
+      await (kind === 'short' ? gracePeriods.expedited(() => call('DEL')) : call('DEL'));
+      samples[kind].push(performance.now() - startMs);
+      await run({ path: '/usr/sbin/ip', args: ['netns', 'delete', name] });
+    }
+  await run({ path: '/usr/sbin/ip', args: ['link', 'delete', bridge] });
+  print('detach a pod by the bridge plugin: short grace periods', samples.short);
+  print('                                   as they are', samples.long);
+}
+
 /** A move after a rest, as when a probe or a pod comes; the 4 ms are what an OCI runtime takes to get there. */
 async function moveIntoGroups(): Promise<void> {
   const { version } = detectCgroupLayout();
@@ -128,10 +198,7 @@ async function moveIntoGroups(): Promise<void> {
       await child.exited;
     }
   for (const [kind, times] of Object.entries(samples))
-    console.log(
-      `move a process into a control group: ${kind}`.padEnd(52),
-      median(times).toFixed(1).padStart(8),
-    );
+    print(`move a process into a control group: ${kind}`, times);
   await delay(100);
   rmdirSync(group);
 }
@@ -204,11 +271,13 @@ async function enterNamespaces(): Promise<void> {
 const server = `require('net').createServer((s) => s.on('error', () => {}).end()).listen(4321, '127.0.0.1', () => console.log('up'))`;
 
 console.log(
-  `${`medians of ${rounds}, in ms, with ${process.memoryUsage.rss() >> 20} MiB resident`.padEnd(52)}    whole  blocking`,
+  `${`medians of ${rounds}, in ms, with ${process.memoryUsage.rss() >> 20} MiB resident`.padEnd(nameWidth)}    whole  blocking`,
 );
 try {
   await startPrograms();
   await runOciRuntime();
+  await letContainersGo();
+  await detachPods();
   await moveIntoGroups();
   await mountFileSystems();
   await keepRecords();
