@@ -55,21 +55,27 @@ test('a device is there for a container as soon as its file is written; a broken
 test('hooks of the node run for the containers that they are for; a broken one is told when it appears', async () => {
   mkdirSync(place('hooks'));
   const program = place('hook.sh');
-  writeFileSync(program, `#!/bin/sh\ncat > ${place('state-seen')}\n`);
+  // Whatever the stage: of that before the start and of that after it one line each.
+  writeFileSync(program, `#!/bin/sh\ncat >> ${place('state-seen')}\necho >> ${place('state-seen')}\n`);
   chmodSync(program, 0o755);
   const definition = {
     version: '1.0.0',
     hook: { path: program },
     when: { annotations: { '^example/hook$': '^yes$' } },
-    stages: ['createRuntime'],
+    stages: ['createRuntime', 'poststart'],
   };
   writeFileSync(place('hooks', '10-state.json'), JSON.stringify(definition));
   const pod = await bed.runPod();
   await bed.run(pod, 'without');
   expect(existsSync(place('state-seen'))).toBe(false);
   const id = await bed.run(pod, 'with', { annotations: { 'example/hook': 'yes' } });
-  const state = JSON.parse(readFileSync(place('state-seen'), 'utf8'));
-  expect(state).toMatchObject({ id, annotations: { 'io.kubernetes.cri.container-name': 'with' } });
+  const seen = readFileSync(place('state-seen'), 'utf8')
+    .trim()
+    .split(/\n(?=\{)/);
+  expect(seen.map((text) => JSON.parse(text))).toMatchObject([
+    { id, status: 'created', annotations: { 'io.kubernetes.cri.container-name': 'with' } },
+    { id, status: 'running' },
+  ]);
   writeFileSync(place('hooks', '20-torn.json'), '{"version": "9"');
   const told = async () => ((await loadStatus('OCIHooks')).includes('20-torn.json') ? true : undefined);
   await until(told, 5000, 'the broken definition in the status');
