@@ -6,22 +6,21 @@ import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync
 import koffi from 'koffi';
 import { RuntimeError } from '#base/errors.ts';
 import { libc } from './libc.ts';
+import { hasOpen } from './proc.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const flockRaw = libc.func('int flock(int fd, int operation)');
 const EWOULDBLOCK = 11;
 
-/** The pid of the process that holds the lock on `path`; undefined if nobody does. */
+/**
+ * The pid of the process that holds the lock on `path`; undefined if nobody does. Takes no lock to find out, or a daemon that
+ * starts at that moment would be refused it: the holder is who is named in the file and has it open.
+ */
 export function findLockHolder(path: string): number | undefined {
   if (!existsSync(path)) return undefined;
-  const fd = openSync(path, 'r');
-  try {
-    if (flockRaw(fd, LOCK_EX | LOCK_NB) === 0) return undefined;
-    return Number(readFileSync(path, 'latin1').trim()) || -1;
-  } finally {
-    closeSync(fd); // and with it the lock, if it was free
-  }
+  const pid = Number(readFileSync(path, 'latin1').trim());
+  return pid > 0 && hasOpen(pid, path) ? pid : undefined;
 }
 
 /**

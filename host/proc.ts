@@ -1,11 +1,25 @@
 /** Processes as the kernel shows them in /proc (proc(5)). */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { decodeStatus, type ExitStatus, sendSignal } from './launch.ts';
 
 /** A process: its pid and its start time in clock ticks since boot, so that a recycled pid is never mistaken for it. */
 export interface ProcessIdentity {
   readonly pid: number;
   readonly startTime: number;
+}
+
+/** Whether a process has the file at `path` open, under whatever name. False if either is not there. */
+export function hasOpen(pid: number, path: string): boolean {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (!file) return false;
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      const held = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false });
+      return held?.ino === file.ino && held.dev === file.dev;
+    });
+  } catch {
+    return false; // it has ended
+  }
 }
 
 /** The parts of /proc/PID/stat after the command name, or undefined if there is no such process. */

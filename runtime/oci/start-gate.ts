@@ -6,17 +6,9 @@
  * the process lives, writes that byte, removes the FIFO and runs hooks of the kind `poststart` (crun, src/libcrun/container.c
  * and status.c, in every 1.x). The byte and the removal take the daemon 0.1 ms, a run of the program 4.
  */
-import {
-  closeSync,
-  constants,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { hasOpen } from '#host/proc.ts';
 
 const { O_WRONLY, O_NONBLOCK } = constants;
 const gatePath = (folder: string): string => join(folder, 'exec.fifo');
@@ -63,14 +55,5 @@ export function removeGate(folder: string): void {
 
 /** Whether the process still waits to be let go: it holds the FIFO open, which it closes when it executes its program. */
 export function isBehindGate(folder: string, pid: number): boolean {
-  const gate = statSync(gatePath(folder), { throwIfNoEntry: false });
-  if (!gate) return false;
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-      const held = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false });
-      return held?.dev === gate.dev && held.ino === gate.ino;
-    });
-  } catch {
-    return false; // it has ended
-  }
+  return hasOpen(pid, gatePath(folder));
 }
