@@ -103,3 +103,24 @@ test('a lack of descriptors leaves nothing open either', async () => {
   }
   await expect.poll(descriptors).toBe(before);
 });
+
+test('many programs at once: every end and every output is that of its own, also of those that end at once', async () => {
+  const before = descriptors();
+  const runs = Array.from({ length: 60 }, (_, index) => run(shell(`echo ${index}; exit ${index}`)));
+  const missing = run({ path: '/no/such/program', args: [] });
+  await expect(missing).rejects.toThrow('starting /no/such/program: ENOENT');
+  for (const [index, result] of (await Promise.all(runs)).entries()) {
+    expect(result.stdout.toString()).toBe(`${index}\n`);
+    expect(result.status).toEqual({ type: 'exited', code: index });
+  }
+  await expect.poll(descriptors).toBe(before);
+});
+
+test('one that is stopped while it is being started does not go on', async () => {
+  const busy = Array.from({ length: 8 }, () => run(shell('exec sleep 0.2')));
+  const abort = new AbortController();
+  const stopped = run({ ...shell('exec sleep 4321'), signal: abort.signal });
+  abort.abort(new Error('not wanted any more'));
+  await expect(stopped).rejects.toMatchObject({ kind: 'Canceled' });
+  await Promise.all(busy);
+});

@@ -216,16 +216,22 @@ function prepareStdio(kind: 'null' | 'pipe' | number, isInput: boolean): Stdio {
   return { childFd, ours, closeAfter: true };
 }
 
-/**
- * Starts a program. Throws RuntimeError Internal if it cannot be started (missing, not executable, no memory).
- * The caller awaits `exited`; streams of kind 'pipe' are the caller's to read or destroy.
- */
-export function launch(options: LaunchOptions): Launched {
+/** All that posix_spawn takes, and what is to be let go when it has returned. */
+interface Preparation {
+  readonly options: LaunchOptions;
+  readonly stdio: readonly Stdio[];
+  readonly actions: Buffer;
+  readonly lifted: readonly number[];
+  readonly startedMs: number;
+}
+
+function prepare(options: LaunchOptions): Preparation {
   listen();
   const stdio: Stdio[] = [];
   const actions = Buffer.alloc(fileActionsBytes);
   actionsInit(actions);
   const lifted: number[] = [];
+  const preparation = { options, stdio, actions, lifted, startedMs: performance.now() };
   try {
     for (const [index, kind] of [options.stdin, options.stdout, options.stderr].entries())
       stdio.push(prepareStdio(kind ?? 'null', index === 0));
@@ -241,48 +247,107 @@ export function launch(options: LaunchOptions): Launched {
       actionsDup2(actions, source, target);
     }
     if (options.cwd !== undefined) actionsChdir(actions, options.cwd);
-    const env = Object.entries(options.env ?? { PATH: defaultPath }).map(
-      ([name, value]) => `${name}=${value}`,
-    );
-    const pidOut = [0];
-    const error = spawnRaw(
-      pidOut,
-      options.executable ?? options.path,
-      actions,
-      options.newSession ? ownSession : sameSession,
-      [options.path, ...options.args, null],
-      [...env, null],
-    );
-    if (error !== 0) {
-      const cause = new SystemCallError('posix_spawn', error, options.path);
-      throw new RuntimeError('Internal', `starting ${options.path}: ${cause.code}`, { cause });
-    }
-    launchedCount += 1;
-    const pid = pidOut[0]!;
-    unclaimed.delete(pid);
-    let isOver = false;
-    const exited = awaitChild(pid).then((status) => {
-      isOver = true;
-      return status;
-    });
-    return {
-      pid,
-      stdin: stdio[0]!.ours,
-      stdout: stdio[1]!.ours,
-      stderr: stdio[2]!.ours,
-      exited,
-      kill: (signal) => {
-        if (!isOver) sendSignal(pid, signal);
-      },
-    };
+    return preparation;
   } catch (error) {
-    for (const entry of stdio) entry.ours?.destroy();
+    abandon(preparation);
     throw error;
-  } finally {
-    actionsDestroy(actions);
-    for (const fd of lifted) close(fd);
-    for (const entry of stdio) if (entry.closeAfter) closeSync(entry.childFd);
   }
+}
+
+function spawnArguments({ options, actions }: Preparation, pidOut: number[]) {
+  const env = Object.entries(options.env ?? { PATH: defaultPath }).map(([name, value]) => `${name}=${value}`);
+  return [
+    pidOut,
+    options.executable ?? options.path,
+    actions,
+    options.newSession ? ownSession : sameSession,
+    [options.path, ...options.args, null],
+    [...env, null],
+  ] as const;
+}
+
+/** Lets go of what only the child needed. */
+function release({ stdio, actions, lifted }: Preparation): void {
+  actionsDestroy(actions);
+  for (const fd of lifted) close(fd);
+  for (const entry of stdio) if (entry.closeAfter) closeSync(entry.childFd);
+}
+
+function abandon(preparation: Preparation): void {
+  for (const entry of preparation.stdio) entry.ours?.destroy();
+  release(preparation);
+}
+
+/** `error` is what posix_spawn returned. */
+function complete(preparation: Preparation, error: number, pid: number): Launched {
+  const { options, stdio, startedMs } = preparation;
+  if (error !== 0) {
+    abandon(preparation);
+    const cause = new SystemCallError('posix_spawn', error, options.path);
+    throw new RuntimeError('Internal', `starting ${options.path}: ${cause.code}`, { cause });
+  }
+  release(preparation);
+  launchedCount += 1;
+  unfinished += 1;
+  let isOver = false;
+  const exited = awaitLaunched(pid, startedMs).then((status) => {
+    isOver = true;
+    unfinished -= 1;
+    return status;
+  });
+  return {
+    pid,
+    stdin: stdio[0]!.ours,
+    stdout: stdio[1]!.ours,
+    stderr: stdio[2]!.ours,
+    exited,
+    kill: (signal) => {
+      if (!isOver) sendSignal(pid, signal);
+    },
+  };
+}
+
+/** A child may have ended, and been reaped, before it was known that it is one; an older process of its pid was not it. */
+function awaitLaunched(pid: number, startedMs: number): Promise<ExitStatus> {
+  const ended = unclaimed.get(pid);
+  unclaimed.delete(pid);
+  if (ended && ended.atMs >= startedMs) return Promise.resolve(decodeStatus(ended.status));
+  const exited = awaitChild(pid);
+  // Who is no subreaper reaps whom it knows: this one may have ended when it was not known.
+  if (!isSubreaper) reap();
+  return exited;
+}
+
+/**
+ * Starts a program. Throws RuntimeError Internal if it cannot be started (missing, not executable, no memory).
+ * The caller awaits `exited`; streams of kind 'pipe' are the caller's to read or destroy.
+ */
+export function launch(options: LaunchOptions): Launched {
+  const preparation = prepare(options);
+  const pidOut = [0];
+  const error = spawnRaw(...spawnArguments(preparation, pidOut));
+  return complete(preparation, error, pidOut[0]!);
+}
+
+/** Programs that were started and have not ended. */
+let unfinished = 0;
+/** With so many of them the processors are busy, and the next one may wait for its turn. */
+const manyUnfinished = 3;
+
+/**
+ * As `launch`, without holding up the event loop where many programs are at work. posix_spawn returns when the child has
+ * executed its program, and on a busy machine the child has to wait for a processor first: then a thread of the pool waits for
+ * it. Where little is going on that takes longer than the call itself. Descriptors that the options name stay open meanwhile.
+ */
+export async function launchAside(options: LaunchOptions): Promise<Launched> {
+  if (unfinished < manyUnfinished) return launch(options);
+  const preparation = prepare(options);
+  const pidOut = [0];
+  const error = await new Promise<number>((resolve, reject) => {
+    const done = (failure: unknown, result: number) => (failure ? reject(failure) : resolve(result));
+    spawnRaw.async(...spawnArguments(preparation, pidOut), done);
+  });
+  return complete(preparation, error, pidOut[0]!);
 }
 
 export interface RunOptions extends Omit<LaunchOptions, 'stdin' | 'stdout' | 'stderr'> {
@@ -330,7 +395,7 @@ export function collect(stream: Socket, limitBytes: number): { bytes: () => Buff
 export async function run(options: RunOptions): Promise<RunResult> {
   const name = options.path.slice(options.path.lastIndexOf('/') + 1);
   if (options.signal?.aborted) throw abortError(options.signal, `running ${name}`);
-  const child = launch({
+  const child = await launchAside({
     ...options,
     stdin: options.input === undefined ? 'null' : 'pipe',
     stdout: 'pipe',
@@ -358,6 +423,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
         );
   const onAbort = () => stop(abortError(options.signal!, `running ${name}`));
   options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
   const status = await child.exited;
   clearTimeout(timer);
   options.signal?.removeEventListener('abort', onAbort);

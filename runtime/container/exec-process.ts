@@ -141,10 +141,10 @@ export interface ExecRequest {
 }
 
 /** Starts the command of a process file. Throws Internal if the OCI runtime cannot be started. */
-export function startExec(runtime: CliRuntime, request: ExecRequest): ExecProcess {
+export async function startExec(runtime: CliRuntime, request: ExecRequest): Promise<ExecProcess> {
   const { containerId, processFile, isDetached } = request;
   const pidFile = `${processFile}.pid`;
-  const child = runtime.exec(
+  const child = await runtime.exec(
     containerId,
     processFile,
     { stdin: request.stdin, stdout: 'pipe', stderr: 'pipe' },

@@ -127,7 +127,7 @@ export class ContainerStreams {
     try {
       return request.tty
         ? await this.#execTerminal(record, file, request, options)
-        : this.#execPipes(record, file, request);
+        : await this.#execPipes(record, file, request);
     } catch (error) {
       this.#options.endCommands(record, [file]);
       removeExecFiles(file);
@@ -135,10 +135,14 @@ export class ContainerStreams {
     }
   }
 
-  #execPipes(record: ContainerRecord, file: string, request: StreamSelection): StreamedProcess {
+  async #execPipes(
+    record: ContainerRecord,
+    file: string,
+    request: StreamSelection,
+  ): Promise<StreamedProcess> {
     const runtime = this.#options.handlers.get(record.handler);
     const sandbox = this.#options.getSandbox(record.sandboxId);
-    const child = startExec(runtime, {
+    const child = await startExec(runtime, {
       containerId: record.id,
       processFile: file,
       stdin: request.stdin ? 'pipe' : 'null',
@@ -186,7 +190,7 @@ export class ContainerStreams {
     const console_ = await ConsoleSocket.listen(socketPath);
     const pidFile = `${file}.pid`;
     try {
-      const child = this.#options.handlers
+      const child = await this.#options.handlers
         .get(record.handler)
         .exec(record.id, file, { stdin: 'null', stdout: 'null', stderr: 'pipe' }, [
           '--tty',

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import { awaitAdopted, defaultPath, type ExitStatus, type Launched, launch } from '#host/launch.ts';
+import { awaitAdopted, defaultPath, type ExitStatus, type Launched, launchAside } from '#host/launch.ts';
 import { close, pipe } from '#host/libc.ts';
 import { findProcess, type ProcessIdentity } from '#host/proc.ts';
 import { type CliRuntime, checkpointOptions } from '../oci/cli-runtime.ts';
@@ -103,7 +103,7 @@ export async function createMonitored(
   const [startRead, startWrite] = pipe();
   let child: Launched;
   try {
-    child = launch({
+    child = await launchAside({
       path: conmonPath,
       args: monitorArgs(request),
       env: {

@@ -6,7 +6,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
 import { span } from '#base/span.ts';
-import { type Launched, launch, type RunOptions, type RunResult, run, succeeded } from '#host/launch.ts';
+import { type Launched, launchAside, type RunOptions, type RunResult, run, succeeded } from '#host/launch.ts';
 import { SealedProgram } from '#host/sealed-program.ts';
 import type { OciResources } from '../spec/oci-spec.ts';
 import { describeFailure, meansNotRunning } from './errors.ts';
@@ -203,8 +203,8 @@ export class CliRuntime {
     processFile: string,
     stdio: { stdin: 'null' | 'pipe' | number; stdout: 'null' | 'pipe' | number; stderr: 'pipe' | number },
     extra: readonly string[] = [],
-  ): Launched {
-    return launch({
+  ): Promise<Launched> {
+    return launchAside({
       path: this.path,
       executable: this.executable(),
       args: ['--log', `${processFile}.log`, ...this.#args(['exec', '--process', processFile, ...extra, id])],
