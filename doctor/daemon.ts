@@ -1,5 +1,6 @@
 import { messageOf } from '#base/errors.ts';
 import { defineArea, type Subject } from './area.ts';
+import { isDaemonCommand } from './daemon-command.ts';
 
 const start = 'systemctl start berthd, or berthd in a terminal to see what it says';
 
@@ -90,7 +91,7 @@ export const daemon = defineArea(
     if (daemonPid !== undefined) {
       const words = (machine.read(`/proc/${daemonPid}/cmdline`) ?? '').split('\0');
       const command = words.join(' ').trim();
-      if (!words.some((word) => /(^|\/)(berthd|main\.ts)$/.test(word))) {
+      if (!isDaemonCommand(words)) {
         report('lock-foreign', { path: lock, pid: daemonPid, command });
         return;
       }

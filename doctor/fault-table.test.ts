@@ -709,7 +709,7 @@ const table: readonly Planted[] = [
   {
     id: 'neighbours/second-daemon',
     plant: (m) => {
-      m.process(301, '/opt/node', '/opt/berth/daemon/main.ts', '--root-dir', '/other');
+      m.process(301, '/opt/node', '/opt/berth/program/berthd.cjs', '--root-dir', '/other');
       m.symlink('/proc/301/ns/net', 'net:[1]');
     },
     mend: /kill 301/,

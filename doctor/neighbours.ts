@@ -1,4 +1,5 @@
 import { defineArea } from './area.ts';
+import { isDaemonCommand } from './daemon-command.ts';
 
 const programOf = (command: readonly string[]): string => (command[0] ?? '').replace(/^.*\//, '');
 const withoutScheme = (endpoint: string): string =>
@@ -69,7 +70,7 @@ export const neighbours = defineArea(
     if (crictl !== undefined && withoutScheme(crictl) !== withoutScheme(socket))
       report('crictl-elsewhere', { endpoint: crictl, socket });
     for (const { pid, command } of running) {
-      const isDaemon = command.some((word) => /\/daemon\/main\.ts$/.test(word));
+      const isDaemon = isDaemonCommand(command);
       // In a network namespace of its own it has a bridge and rules of its own.
       const networks = ['self', pid].map((of) => machine.link(`/proc/${of}/ns/net`));
       if (isDaemon && pid !== daemonPid && networks[0] === networks[1])

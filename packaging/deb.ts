@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { place } from './place.ts';
-import { installedTree, projectRoot, sampleConfiguration } from './tree.ts';
+import { installedTree, type Placed, projectRoot, sampleConfiguration } from './tree.ts';
 
 const { values } = parseArgs({
   options: { output: { type: 'string', default: join(projectRoot, '.cache/packages') } },
@@ -42,22 +42,25 @@ function control(version: string, architecture: string, installedKib: number): s
   ].join('\n')}\n`;
 }
 
-function build(): string {
+function sizeBytes(placed: Placed): number {
+  if (placed.type === 'link') return 0;
+  return placed.type === 'file' ? statSync(placed.from).size : Buffer.byteLength(placed.text);
+}
+
+async function build(): Promise<string> {
   const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
     version: string;
   };
   const architecture = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
   const root = mkdtempSync(join(tmpdir(), 'berth-deb-'));
   try {
-    const tree = installedTree({ prefix: '/usr' });
+    const tree = await installedTree({ prefix: '/usr' });
     place(tree, root);
     place([{ type: 'file', ...sampleConfiguration, mode: 0o644 }], root);
     // Of Debian's own places: a manual page and a document are kept compressed there, a licence is called copyright.
     cpSync(join(projectRoot, 'LICENSE'), join(root, 'usr/share/doc/berth/copyright'));
     execFileSync('gzip', ['-9nr', join(root, 'usr/share/man')]);
-    const installedKib = Math.ceil(
-      tree.reduce((sum, placed) => sum + (placed.type === 'file' ? statSync(placed.from).size : 0), 0) / 1024,
-    );
+    const installedKib = Math.ceil(tree.reduce((sum, placed) => sum + sizeBytes(placed), 0) / 1024);
     mkdirSync(join(root, 'DEBIAN'), { mode: 0o755 });
     writeFileSync(join(root, 'DEBIAN/control'), control(version, architecture, installedKib));
     writeFileSync(join(root, 'DEBIAN/conffiles'), `${sampleConfiguration.to}\n`);
@@ -77,4 +80,4 @@ function build(): string {
   }
 }
 
-process.stdout.write(`${build()}\n`);
+process.stdout.write(`${await build()}\n`);

@@ -90,8 +90,8 @@ function take(paths: readonly string[]): void {
   }
 }
 
-function install(): void {
-  const tree = installedTree({ prefix });
+async function install(): Promise<void> {
+  const tree = await installedTree({ prefix });
   const now = new Set(tree.map(({ to }) => to));
   place(tree, destdir);
   take(placedBefore().filter((path) => !now.has(path)));
@@ -139,4 +139,4 @@ function uninstall(): void {
 }
 
 if (values.uninstall) uninstall();
-else install();
+else await install();

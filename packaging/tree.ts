@@ -1,9 +1,10 @@
-/** What an installed Berth consists of: the sources that run, the packages they need with Node among them, and what lies beside. */
+/** What an installed Berth consists of: its programs in a bundle, the packages that stay outside it with Node among them, and what lies beside. */
 
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type BundledProgram, bundledProgram, bundlePrograms } from './bundle.ts';
 
 export const projectRoot = fileURLToPath(new URL('..', import.meta.url));
 
@@ -18,27 +19,10 @@ export interface Layout {
   readonly prefix: string;
 }
 
-/** Folders with what runs; the others test it or describe it. */
-const runningFolders = [
-  'base',
-  'cli',
-  'cri',
-  'daemon',
-  'doctor',
-  'host',
-  'images',
-  'network',
-  'proto',
-  'runtime',
-  'state',
-] as const;
-const programs = ['berthd', 'berth', 'berth-audit'] as const;
-
-/** Neither tests nor what generates and checks. */
-const isLeftOut = (path: string): boolean =>
-  /\.test\.ts$|(^|\/)(testing|fixtures|golden|verify)\/|(^|\/)(generate[^/]*|verify-upstream)\.ts$|\.proto$/.test(
-    path,
-  );
+/** What an operator or systemd starts, by a launcher of the same name in bin/. */
+const launched = ['berthd', 'berth', 'berth-audit'] as const satisfies readonly BundledProgram[];
+/** The packages that a bundle cannot hold: Node itself, and the FFI, whose native part is a package of its own. */
+const unbundled = /\/node_modules\/(node|koffi|@koromix\/[^/]+)$/;
 
 /** The packages of `dependencies`, and theirs, as folders. Asked of npm, which knows what is installed where. */
 function productionPackages(): string[] {
@@ -63,37 +47,65 @@ function under(folder: string, to: string, mode = 0o644): Placed[] {
     });
 }
 
-function sources(lib: string): Placed[] {
-  const files = runningFolders.flatMap((folder) => under(join(projectRoot, folder), join(lib, folder)));
-  return files.filter(({ to }) => !isLeftOut(to));
+function packages(lib: string): Placed[] {
+  return productionPackages()
+    .filter((folder) => unbundled.test(folder))
+    .flatMap((folder) => {
+      const to = join(lib, relative(projectRoot, folder));
+      if (folder.endsWith('/node_modules/node')) {
+        const from = join(folder, 'bin/node');
+        return [{ type: 'file', from, to: join(to, 'bin/node'), mode: 0o755 } satisfies Placed];
+      }
+      return under(folder, to).filter(({ to: path }) => isOfUse(path));
+    });
 }
 
-function packages(lib: string): Placed[] {
-  return productionPackages().flatMap((folder) => {
-    const to = join(lib, relative(projectRoot, folder));
-    if (folder.endsWith('/node_modules/node')) {
-      const from = join(folder, 'bin/node');
-      return [{ type: 'file', from, to: join(to, 'bin/node'), mode: 0o755 } satisfies Placed];
-    }
-    return under(folder, to).filter((placed) => !/\.(md|map|d\.[cm]?ts)$/i.test(placed.to));
-  });
+/** Of the FFI what runs: neither its own sources nor what describes it. */
+const isOfUse = (path: string): boolean =>
+  /\.(c?js|node|json)$|LICENSE/i.test(path) && !/\/(vendor|doc|cnoke)\b/.test(path);
+
+/** The launcher as it stands in bin/, only that it starts the bundle of its program. */
+function launcher(name: BundledProgram): string {
+  const { file, source } = bundledProgram(name);
+  const text = readFileSync(join(projectRoot, 'bin', name), 'utf8');
+  if (!text.includes(`$here/${source}`)) throw new Error(`bin/${name} does not start ${source}`);
+  return text.replace(`$here/${source}`, `$here/program/${file}`);
+}
+
+/** Whose work is in the bundle, and under what terms it may be passed on: those of every package, in one text. */
+function licences(): string {
+  return productionPackages()
+    .flatMap((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+        name: string;
+        version: string;
+        license?: string;
+      };
+      const texts = globSync('{LICENSE,LICENCE,COPYING,NOTICE}*', { cwd: folder }).sort();
+      const words = texts.map((file) => readFileSync(join(folder, file), 'utf8').trim());
+      return [`${'='.repeat(78)}\n${name} ${version} (${license ?? 'see below'})`, ...words];
+    })
+    .join('\n\n')
+    .concat('\n');
 }
 
 /** Everything, for a system with `prefix`. Configuration is apart: it belongs to the operator. */
-export function installedTree({ prefix }: Layout): Placed[] {
+export async function installedTree({ prefix }: Layout): Promise<Placed[]> {
   const lib = join(prefix, 'lib/berth');
   const share = join(prefix, 'share');
   const ours = (path: string) => join(projectRoot, path);
   const unit = readFileSync(ours('packaging/systemd/berthd.service'), 'utf8')
     .replaceAll('/usr/lib/berth/', `${lib}/`)
     .replaceAll('/usr/share/', `${share}/`);
+  const bundle = await bundlePrograms();
   return [
-    ...sources(lib),
+    ...bundle.map(
+      ({ name, text }): Placed => ({ type: 'text', text, to: join(lib, 'program', name), mode: 0o644 }),
+    ),
     ...packages(lib),
     { type: 'link', target: '../node/bin/node', to: join(lib, 'node_modules/.bin/node') },
-    { type: 'file', from: ours('package.json'), to: join(lib, 'package.json'), mode: 0o644 },
-    ...programs.flatMap((name): Placed[] => [
-      { type: 'file', from: ours(`bin/${name}`), to: join(lib, 'bin', name), mode: 0o755 },
+    ...launched.flatMap((name): Placed[] => [
+      { type: 'text', text: launcher(name), to: join(lib, 'bin', name), mode: 0o755 },
       { type: 'link', target: `../lib/berth/bin/${name}`, to: join(prefix, 'bin', name) },
     ]),
     { type: 'text', text: unit, to: join(prefix, 'lib/systemd/system/berthd.service'), mode: 0o644 },
@@ -122,6 +134,7 @@ export function installedTree({ prefix }: Layout): Placed[] {
     ...['README.md', 'CHANGELOG.md', 'LICENSE'].map(
       (name): Placed => ({ type: 'file', from: ours(name), to: join(share, 'doc/berth', name), mode: 0o644 }),
     ),
+    { type: 'text', text: licences(), to: join(share, 'doc/berth/licences-of-packages'), mode: 0o644 },
     {
       type: 'file',
       from: ours('packaging/crictl.yaml'),

@@ -19,9 +19,8 @@ const headers = {
   'cache-control': 'no-store',
 };
 
-function asset(name: string): string {
-  return readFileSync(new URL(name, import.meta.url), 'utf8');
-}
+const style = new URL('page.css', import.meta.url);
+const script = new URL('page.js', import.meta.url);
 
 /** The page at `path`; undefined if there is none. Its code is loaded when the first one is asked for. */
 export async function statusPage(
@@ -51,9 +50,9 @@ export async function statusPage(
       };
     }
     case '/status.css':
-      return { type: 'text/css; charset=utf-8', text: asset('page.css'), headers };
+      return { type: 'text/css; charset=utf-8', text: readFileSync(style, 'utf8'), headers };
     case '/status.js':
-      return { type: 'text/javascript; charset=utf-8', text: asset('page.js'), headers };
+      return { type: 'text/javascript; charset=utf-8', text: readFileSync(script, 'utf8'), headers };
     default:
       return undefined;
   }
