@@ -22,9 +22,11 @@ async function main(args: readonly string[]): Promise<void> {
     const { dumpConfig } = await import('./config/render.ts');
     process.stdout.write(dumpConfig(config));
   } else {
-    // Loaded only now: the other actions answer in a blink.
+    // Loaded only now: the other actions answer in a blink. While the most of it loads, programs tell what they can do.
+    const { probeHandlers } = await import('./handlers.ts');
+    const probes = probeHandlers(config);
     const { serve } = await import('./serve.ts');
-    await serve(config, () => loadConfig(commandLine));
+    await serve(config, probes, () => loadConfig(commandLine));
   }
 }
 

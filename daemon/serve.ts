@@ -20,6 +20,7 @@ import { ServiceManager } from '#host/service-manager.ts';
 import { changedOptions, withReloadable } from './config/compare.ts';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/options.ts';
+import type { HandlerProbes } from './handlers.ts';
 import { createLog } from './log.ts';
 import type { MetricsServerOptions } from './metrics-server.ts';
 import { callMetrics, type DaemonEvents, nodeMetrics, spanMetrics } from './node-metrics.ts';
@@ -30,8 +31,11 @@ import { version } from './version.ts';
 import { Watchdog, watchdogPeriodMs } from './watchdog.ts';
 import { buildServices, type Services } from './wiring.ts';
 
+/** The calls that waited for recovery come first. */
+const restAfterMs = 100;
+
 /** Serves until a signal ends the process. Rejects if it cannot begin; then nothing is left running. */
-export async function serve(config: Config, reload: () => Config): Promise<void> {
+export async function serve(config: Config, probes: HandlerProbes, reload: () => Config): Promise<void> {
   const startedMs = performance.now();
   const log = await createLog(config.log);
   endOnSurprise(log);
@@ -41,7 +45,7 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
   const metrics = new Metrics();
   const readiness = new Readiness();
   const calls = callMetrics(metrics);
-  const services = await buildServices(config, log, readiness, calls.pulls);
+  const services = await buildServices(config, log, { readiness, pulls: calls.pulls, probes });
   const events = new ContainerEvents(services.cri);
   const server = new CriServer({
     handlers: criHandlers(services.cri, events),
@@ -84,9 +88,12 @@ export async function serve(config: Config, reload: () => Config): Promise<void>
     },
     'berthd serves',
   );
-  // Of the sources it keeps what the type stripper made, so that the next start neither loads nor runs it.
-  if (getCompileCacheDir() !== undefined) flushCompileCache();
-  settleMemoryLater(log);
+  setTimeout(() => {
+    services.beginRest();
+    // Of the sources it keeps what the type stripper made, so that the next start neither loads nor runs it.
+    if (getCompileCacheDir() !== undefined) flushCompileCache();
+    settleMemoryLater(log);
+  }, restAfterMs).unref();
 }
 
 /** The check is made the way a client would come, and asks for what needs recovery as soon as that is over. */

@@ -33,13 +33,12 @@ import { DetachedExecs } from '#runtime/container/detached-exec.ts';
 import { CrunContainers } from '#runtime/container/manager.ts';
 import { ContainerStreams } from '#runtime/container/stream.ts';
 import { defaultProfileName, loadDefaultProfile } from '#runtime/default-apparmor.ts';
-import { HandlerTable } from '#runtime/handlers.ts';
+import type { HandlerTable } from '#runtime/handlers.ts';
 import { findProgram, gatherHostFacts, isSystemdInit } from '#runtime/host-facts.ts';
 import { type LifecycleHooks, noHooks } from '#runtime/lifecycle-hooks.ts';
 import { ExitFiles } from '#runtime/monitor/exit-files.ts';
 import { type NodeParts, nriHost } from '#runtime/nri/node.ts';
 import { Nri } from '#runtime/nri/service.ts';
-import { CliRuntime, probeFeatures } from '#runtime/oci/cli-runtime.ts';
 import { OciHookFolders } from '#runtime/oci-hooks/hook-folders.ts';
 import { openRecords } from '#runtime/open-records.ts';
 import { ContainerFiles } from '#runtime/operator/container-files.ts';
@@ -59,7 +58,9 @@ import { CgroupStatsProvider } from '#runtime/stats/provider.ts';
 import { NamedVolumes } from '#runtime/volumes/named-volumes.ts';
 import { openDatabase, reserveLogRoom } from '#state/database.ts';
 import { type Config, defaultSignaturePolicy } from './config/options.ts';
+import { type HandlerProbes, openHandlers } from './handlers.ts';
 import type { NodeInsight } from './insight.ts';
+import { programDirs, requireProgram } from './programs.ts';
 import { readStreamingTls, reloadStreamingTls } from './streaming-tls.ts';
 import { version } from './version.ts';
 
@@ -69,6 +70,8 @@ export interface Services {
   readonly insight: NodeInsight;
   /** Takes up what an earlier daemon left. Call once, before calls are let through. */
   recover(): Promise<void>;
+  /** Begins what no call waits for. Call once, when they are let through. */
+  beginRest(): void;
   /** Throws when the database of the records does not answer. */
   checkRecords(): void;
   /** Applies the reloadable options of a configuration. */
@@ -77,15 +80,17 @@ export interface Services {
   close(): Promise<void>;
 }
 
-const programDirs = defaultPath.split(':');
 /** Two keep two cores busy when several images come at once. */
 const layerProcesses = 2;
 const layerProcessLingerMs = 2000;
 
 /** Overlay where the file system of the root folder takes it, else plain copies; as configured. */
-function openSnapshotter(config: Config, options: SnapshotterOptions): LayerSnapshotter {
+function openSnapshotter(
+  config: Config,
+  obstacle: string | undefined,
+  options: SnapshotterOptions,
+): LayerSnapshotter {
   if (config.images.snapshotter === 'native') return new NativeSnapshotter(options);
-  const obstacle = findOverlayObstacle(options.root);
   if (obstacle === undefined) return new OverlaySnapshotter(options);
   if (config.images.snapshotter === 'overlay') throw new RuntimeError('FailedPrecondition', obstacle);
   options.log.warn(`${obstacle}; layers are copied instead, which takes more time and disk`);
@@ -143,42 +148,6 @@ function openImages(
     layersAtOnce: images.maxParallelDownloads,
     pinned: images.pinned,
   });
-}
-
-/** Throws FailedPrecondition naming the program and how to get it. */
-function requireProgram(name: string, configured: string, option: string): string {
-  const path = findProgram([configured === '' ? name : configured], programDirs);
-  if (path !== '') return path;
-  throw new RuntimeError(
-    'FailedPrecondition',
-    `${configured === '' ? `${name} is not in ${defaultPath}` : `${configured} is no program`}: install ${name} or set ${option}`,
-  );
-}
-
-/** Those handlers whose program is there; the default one must be. */
-async function openHandlers(
-  config: Config,
-  cgroupDriver: 'cgroupfs' | 'systemd',
-  stateDir: string,
-  log: Log,
-): Promise<HandlerTable> {
-  const { defaultHandler } = config.runtime;
-  const opened = await Promise.all(
-    Object.entries(config.handlers).map(async ([name, { path: configured, type }]) => {
-      try {
-        const path = requireProgram(type, configured, `handlers.${name}.path`);
-        const features = await probeFeatures(type, path);
-        const root = join(stateDir, 'oci', name);
-        return new CliRuntime({ name, type, path, root, cgroupDriver, features });
-      } catch (error) {
-        if (name === defaultHandler) throw error;
-        log.debug({ handler: name }, `a runtime handler is left out: ${messageOf(error)}`);
-        return undefined;
-      }
-    }),
-  );
-  const present = opened.filter((handler) => handler !== undefined);
-  return new HandlerTable(new Map(present.map((handler) => [handler.name, handler])), defaultHandler);
 }
 
 /**
@@ -252,18 +221,28 @@ function openNri(config: Config, log: Log, parts: NodeParts): Nri | undefined {
   return enable ? new Nri({ ...options, runtimeVersion: version(), host: nriHost(parts), log }) : undefined;
 }
 
+/** What is there before the services are. */
+export interface Given {
+  readonly readiness: Readiness;
+  readonly pulls: WorkMetrics;
+  readonly probes: HandlerProbes;
+}
+
 /** Constructs everything. Listens for nothing but streaming clients; starts nothing that needs `close` if it throws. */
 export async function buildServices(
   config: Config,
   log: Log,
-  readiness: Readiness,
-  pulls: WorkMetrics,
+  { readiness, pulls, probes }: Given,
 ): Promise<Services> {
   const { rootDir, stateDir } = config.daemon;
   const chosenDriver = config.runtime.cgroupDriver;
   const cgroupDriver = chosenDriver !== 'auto' ? chosenDriver : isSystemdInit() ? 'systemd' : 'cgroupfs';
   const conmonPath = requireProgram('conmon', config.runtime.conmonPath, 'runtime.conmon_path');
-  const handlers = await openHandlers(config, cgroupDriver, stateDir, log);
+  const { defaultHandler } = config.runtime;
+  const [handlers, obstacle] = await Promise.all([
+    openHandlers(probes, { defaultHandler, cgroupDriver, stateDir }, log),
+    config.images.snapshotter === 'native' ? undefined : findOverlayObstacle(rootDir),
+  ]);
   const host = await confine(gatherHostFacts(cgroupDriver, handlers.get('').features), config, log);
   const handlerPaths = handlers.list().map(({ path }) => path);
   const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
@@ -286,7 +265,7 @@ export async function buildServices(
     lingerMs: layerProcessLingerMs,
     compileCacheDir: join(rootDir, 'compile-cache'),
   });
-  const snapshotter = openSnapshotter(config, {
+  const snapshotter = openSnapshotter(config, obstacle, {
     root: rootDir,
     database,
     processes,
@@ -501,6 +480,7 @@ export async function buildServices(
     isReady: () => readiness.isReady,
   };
 
+  let isClosing = false;
   return {
     admin,
     insight,
@@ -542,19 +522,24 @@ export async function buildServices(
         log,
       });
       boot.remember();
-      stats.start();
-      cdi.watch();
-      ociHooks.watch();
       await nri?.start();
       managedPods.start();
-      reserveLogRoom(database, databasePath);
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');
+    },
+    beginRest: () => {
+      if (isClosing) return;
+      stats.start();
+      // Until they are watched, the folders are looked into at each use.
+      cdi.watch();
+      ociHooks.watch();
+      reserveLogRoom(database, databasePath);
     },
     applyReload: (changed) => {
       images.setPinned(changed.images.pinned);
       reloadStreamingTls(streaming, config.streaming, changed.streaming, log);
     },
     close: async () => {
+      isClosing = true;
       managedPods.close();
       await nri?.close();
       stats.stop();

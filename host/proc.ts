@@ -25,7 +25,8 @@ export function hasOpen(pid: number, path: string): boolean {
 /** The parts of /proc/PID/stat after the command name, or undefined if there is no such process. */
 function statFields(pid: number): string[] | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // As UTF-8 in one call of Node; what a name may hold beside that is not looked at.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined; // no such process

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { detectCgroupLayout, hasHugetlbController, hasSwapController, readText } from '#host/cgroup.ts';
-import type { HandlerFeatures } from './oci/cli-runtime.ts';
+import type { HandlerFeatures } from './oci/features.ts';
 import type { HostFacts } from './spec/inputs.ts';
 
 /** Capability names by bit (linux/capability.h). */

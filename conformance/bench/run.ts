@@ -8,7 +8,7 @@
  *     --subjects A,B          of berth, containerd-runc, containerd-crun (all)
  *     --no-floor              leave out the bare tools
  *     --rounds N              instead of each load's own number
- *     --berth FILE            Berth's program (bin/berthd); that of a packaged install, for instance
+ *     --berth FILE            Berth's program (made of this tree as operators have it, in the cache); bin/berthd is the tree's
  *     --profile DIR           a V8 CPU profile of Berth's daemon goes there
  *     --out DIR               result.json and plot.svg (in the cache unless given)
  *     --keep                  leave the work folder with the daemons' logs
@@ -19,6 +19,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cacheDir, projectRoot } from '../cache.ts';
+import { runCommand } from '../command.ts';
 import { demoPackages, ensurePackages, prepareCgroups, runtimePackages } from '../setup.ts';
 import { makeBed } from './bed.ts';
 import { readMachine, readVersions } from './host-facts.ts';
@@ -37,7 +38,8 @@ interface Options {
   readonly subjects: readonly SubjectName[];
   readonly withFloor: boolean;
   readonly rounds: number | undefined;
-  readonly berthProgram: string;
+  /** Undefined for an installation of this tree, made for the run. */
+  readonly berthProgram: string | undefined;
   readonly profileDir: string | undefined;
   readonly outDir: string;
   readonly keep: boolean;
@@ -52,7 +54,7 @@ function readOptions(): Options | undefined {
       subjects: { type: 'string', default: subjectNames.join(',') },
       'no-floor': { type: 'boolean', default: false },
       rounds: { type: 'string' },
-      berth: { type: 'string', default: join(projectRoot, 'bin/berthd') },
+      berth: { type: 'string' },
       profile: { type: 'string' },
       out: { type: 'string' },
       keep: { type: 'boolean', default: false },
@@ -77,7 +79,7 @@ function readOptions(): Options | undefined {
     subjects: subjectNames.filter((name) => values.subjects.split(',').includes(name)),
     withFloor: !values['no-floor'],
     rounds: values.rounds === undefined ? undefined : Number(values.rounds),
-    berthProgram: resolve(values.berth),
+    berthProgram: values.berth === undefined ? undefined : resolve(values.berth),
     profileDir: values.profile === undefined ? undefined : resolve(values.profile),
     outDir: resolve(values.out ?? cacheDir('bench')),
     keep: values.keep,
@@ -88,6 +90,7 @@ async function main(): Promise<void> {
   const options = readOptions();
   if (options === undefined) return;
   await ensurePackages([...runtimePackages, ...demoPackages, 'containerd', 'runc', 'util-linux', 'iproute2']);
+  const berthProgram = options.berthProgram ?? (await installTree());
   const restoreCgroups = await prepareCgroups();
   const restoreKeyQuota = raiseKeyQuota();
   const abort = new AbortController();
@@ -102,7 +105,7 @@ async function main(): Promise<void> {
   const left: string[] = [];
   try {
     for (const setup of networkSetups)
-      left.push(...(await runSetup(setup, { options, reports, signal: abort.signal })));
+      left.push(...(await runSetup(setup, { options, berthProgram, reports, signal: abort.signal })));
   } finally {
     restoreKeyQuota();
     await restoreCgroups();
@@ -113,15 +116,27 @@ async function main(): Promise<void> {
   process.exitCode = hasFailed || left.length > 0 ? 1 : 0;
 }
 
+/** What operators run: Berth installed, in a folder of the cache. Resolves with the program that its unit starts. */
+async function installTree(): Promise<string> {
+  const dir = cacheDir('bench', 'installed');
+  const installer = join(projectRoot, 'packaging/install.ts');
+  await runCommand(process.execPath, [installer, '--prefix', '/usr', '--destdir', dir]);
+  return join(dir, 'usr/lib/berth/bin/berthd');
+}
+
 interface Run {
   readonly options: Options;
+  readonly berthProgram: string;
   /** Grows by one per load. */
   readonly reports: LoadReport[];
   readonly signal: AbortSignal;
 }
 
 /** Runs the loads of one network set-up on a bed of their own. Resolves with what was left behind. */
-async function runSetup(setup: NetworkSetup, { options, reports, signal }: Run): Promise<string[]> {
+async function runSetup(
+  setup: NetworkSetup,
+  { options, berthProgram, reports, signal }: Run,
+): Promise<string[]> {
   const chosen = options.loads.filter((load) => load.setup === setup);
   if (chosen.length === 0) return [];
   const report = (line: string) => console.log(line);
@@ -134,7 +149,7 @@ async function runSetup(setup: NetworkSetup, { options, reports, signal }: Run):
     images,
     // The floor knows the common network only.
     withFloor: options.withFloor && setup === 'same',
-    berthProgram: options.berthProgram,
+    berthProgram,
     nodeOptions,
     keep: options.keep,
     report,

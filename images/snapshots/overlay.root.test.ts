@@ -25,15 +25,15 @@ describe('overlay snapshots of many layers', () => {
     });
   });
 
-  it('are said to be impossible where they are', () => {
+  it('are said to be impossible where they are', async () => {
     bench = new SnapshotterBench();
-    expect(findOverlayObstacle(join(bench.root, 'probe'))).toBeUndefined();
+    expect(await findOverlayObstacle(join(bench.root, 'probe'))).toBeUndefined();
     const [lower, upper, work, merged] = ['l', 'u', 'w', 'm'].map((name) => join(bench!.root, name));
     for (const directory of [lower!, upper!, work!, merged!]) mkdirSync(directory);
     const data = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
     performMount({ type: 'overlay', source: 'o', flags: 0, data }, merged!);
     try {
-      expect(findOverlayObstacle(join(merged!, 'root'))).toMatch(
+      expect(await findOverlayObstacle(join(merged!, 'root'))).toMatch(
         /does not work on .*\/m\/root: mount overlay/,
       );
     } finally {

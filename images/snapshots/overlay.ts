@@ -6,7 +6,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, sta
 import { join } from 'node:path';
 import { isDiskFull } from '#base/disk-full.ts';
 import { messageOf, RuntimeError } from '#base/errors.ts';
-import { longestMountOptions, MS_RDONLY, performMount, unmount } from '#host/mount.ts';
+import { longestMountOptions, MS_RDONLY, performMountAside, unmountAllAside } from '#host/mount.ts';
 import { setXattr } from '#host/xattr.ts';
 import type { Snapshot } from '../contract.ts';
 import { DirectorySnapshotter, type SnapshotForm, type SnapshotterOptions } from './directory-snapshotter.ts';
@@ -88,9 +88,9 @@ export class OverlaySnapshotter extends DirectorySnapshotter {
 
 /**
  * Whether overlayfs works on the file system of `root`: undefined, or why not. Mounts once for a moment, with a whiteout and
- * with the attribute that layers need.
+ * with the attribute that layers need; in a thread of the pool, for the unmount waits for the kernel's grace period.
  */
-export function findOverlayObstacle(root: string): string | undefined {
+export async function findOverlayObstacle(root: string): Promise<string | undefined> {
   mkdirSync(root, { recursive: true, mode: 0o700 });
   let probe = '';
   try {
@@ -101,8 +101,8 @@ export function findOverlayObstacle(root: string): string | undefined {
     for (const directory of [lower!, upper!, work!, merged!]) mkdirSync(directory);
     setXattr(lower!, 'trusted.overlay.opaque', Buffer.from('y'));
     const data = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
-    performMount({ type: 'overlay', source: 'overlay', flags: 0, data }, merged!);
-    unmount(merged!);
+    await performMountAside({ type: 'overlay', source: 'overlay', flags: 0, data }, merged!);
+    await unmountAllAside(merged!);
     return undefined;
   } catch (error) {
     // Says nothing about overlayfs, and layers that are here were made for it.

@@ -2,7 +2,7 @@
  * Containers that stand still for a while. That they do is written into the bundle before, and the files that a capture
  * makes meanwhile with it: a daemon that takes over from one that died lets the container go on and removes these.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RuntimeError } from '#base/errors.ts';
@@ -26,10 +26,11 @@ function markOf(bundle: string): string {
 }
 
 function readMark(bundle: string): Mark | undefined {
+  if (!existsSync(markOf(bundle))) return undefined;
   try {
     return JSON.parse(readFileSync(markOf(bundle), 'utf8')) as Mark;
   } catch {
-    return undefined; // none, or one that was not written to its end, before the pause
+    return undefined; // one that was not written to its end, before the pause
   }
 }
 

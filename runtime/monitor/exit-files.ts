@@ -64,11 +64,12 @@ export class ExitFiles {
     if (!namePattern.test(containerId)) return undefined;
     const path = join(this.#directory, containerId);
     try {
+      const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+      if (!stat) return undefined; // not (yet): the process still runs as far as this folder knows
       const exitCode = Number.parseInt(readFileSync(path, 'latin1'), 10);
-      const atNs = statSync(path, { bigint: true }).mtimeNs;
-      return { containerId, exitCode: Number.isNaN(exitCode) ? -1 : exitCode, atNs };
+      return { containerId, exitCode: Number.isNaN(exitCode) ? -1 : exitCode, atNs: stat.mtimeNs };
     } catch {
-      return undefined; // not there (yet): the process still runs as far as this folder knows
+      return undefined; // it was removed meanwhile
     }
   }
 

@@ -4,6 +4,7 @@ import type { ContainerRecord } from '../container/record.ts';
 import type { LifecycleEvent } from '../contract.ts';
 import type { RecordStore } from '../record-store.ts';
 import type { WritableLayerFigures } from '../stats-contract.ts';
+import { Pacer } from './pacer.ts';
 
 export interface LayerUsage {
   readonly usedBytes: number;
@@ -64,6 +65,7 @@ export class LayerScanner {
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #lastAvailableBytes = 0;
   readonly #waiting = new Set<() => void>();
+  readonly #pacer = new Pacer();
 
   constructor(settings: LayerScannerSettings) {
     this.#settings = settings;
@@ -185,6 +187,8 @@ export class LayerScanner {
     layer.isRunning = true;
     this.#running++;
     if (isSlow) this.#isSlowRunning = true;
+    // Many small layers, all due at once as at the daemon's start, are counted without a pause by themselves.
+    if (this.#pacer.isDue()) await this.#pacer.pause();
     const startedAtMs = performance.now();
     // What was written after this state was read is not missed: a later exit asks for another count.
     const wasExited = containers.findExact(id)?.state === 'exited';
