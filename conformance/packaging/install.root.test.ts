@@ -9,7 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BehaviourBed } from '../behaviour/bed.ts';
+import { imageNames } from '../behaviour/images.ts';
 import { projectRoot } from '../cache.ts';
+import { findFreePort } from '../kubelet/machine.ts';
 
 let bed: BehaviourBed;
 let prefix: string;
@@ -39,9 +41,9 @@ function installer(...args: string[]) {
   );
 }
 
-async function startInstalled(): Promise<ChildProcess> {
+async function startInstalled(...flags: string[]): Promise<ChildProcess> {
   const program = join(prefix, 'opt/berth/bin/berthd');
-  const started = spawn(program, ['--config', join(bed.dir, 'config.toml')], {
+  const started = spawn(program, ['--config', join(bed.dir, 'config.toml'), ...flags], {
     stdio: 'ignore',
     env: { ...process.env, NODE_COMPILE_CACHE: '' },
   });
@@ -61,9 +63,20 @@ test('a running container outlives uninstalling, and the next installation takes
 
   await bed.endDaemon('SIGTERM');
   daemon = await startInstalled();
+  // By its own layer process, which is another program of the bundle.
+  const image = { image: imageNames.busybox };
+  await bed.call('RemoveImage', { image });
+  await bed.call('PullImage', { image });
   const pod = await bed.runPod();
   const id = await bed.run(pod, 'main');
   const { pid } = await bed.info(id);
+  const berth = (...words: string[]) =>
+    execFileSync(join(bin, 'berth'), ['--address', `unix://${join(bed.dir, 'berth.sock')}`, ...words], {
+      encoding: 'utf8',
+    });
+  expect(berth('version')).toMatch(/^berthd +\d/m);
+  expect(berth('ps', '--all')).toContain(id.slice(0, 12));
+  expect(execFileSync(join(bin, 'berth-audit'), ['--help'], { encoding: 'utf8' })).toContain('Usage');
 
   const refused = installer('--uninstall');
   expect(refused.status).toBe(1);
@@ -89,6 +102,18 @@ test('a running container outlives uninstalling, and the next installation takes
   await once(daemon, 'exit');
   expect(installer('--uninstall').status).toBe(0);
 }, 120_000);
+
+test('the status page comes with its style and script', async () => {
+  expect(installer().status).toBe(0);
+  const port = await findFreePort();
+  daemon = await startInstalled('--metrics-address', `127.0.0.1:${port}`);
+  const pages = ['status', 'status.json', 'status.css', 'status.js'];
+  const get = async (page: string) => (await fetch(`http://127.0.0.1:${port}/${page}`)).status;
+  expect(await Promise.all(pages.map(get))).toEqual([200, 200, 200, 200]);
+  daemon.kill('SIGTERM');
+  await once(daemon, 'exit');
+  expect(installer('--uninstall').status).toBe(0);
+}, 60_000);
 
 test('uninstalling where nothing is installed says so', () => {
   const refused = installer('--uninstall', '--prefix', '/opt/nothing');
