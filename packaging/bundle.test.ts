@@ -1,3 +1,4 @@
+import { isBuiltin } from 'node:module';
 import { beforeAll, expect, it } from 'vitest';
 import { bundlePrograms } from './bundle.ts';
 
@@ -9,7 +10,8 @@ beforeAll(async () => {
 
 /** What a file asks for as it is loaded, or at any time. */
 function requiredBy(name: string, when: 'at once' | 'ever'): string[] {
-  const pattern = when === 'at once' ? /^(?:const \w+ = )?require\("([^"]+)"\)/gm : /\brequire\("([^"]+)"\)/g;
+  const pattern =
+    when === 'at once' ? /^(?:const \w+ = )?require\("([^"]+)"\)/gm : /\b(?:require|import)\("([^"]+)"\)/g;
   return [...files.get(name)!.matchAll(pattern)].map((match) => match[1]!);
 }
 
@@ -30,9 +32,9 @@ it('asks for nothing that is not there', () => {
   const outside = new Set<string>();
   for (const part of parts)
     for (const required of requiredBy(part, 'ever'))
-      if (!required.startsWith('./')) outside.add(required.replace(/^node:/, ''));
+      if (!required.startsWith('./')) outside.add(required);
       else expect([...files.keys()], part).toContain(required.slice(2));
-  const packages = [...outside].filter((name) => process.getBuiltinModule(name) === undefined);
+  const packages = [...outside].filter((name) => !isBuiltin(name));
   expect(packages.sort()).toEqual(['@grpc/proto-loader', 'koffi', 'pino-pretty']);
 });
 
