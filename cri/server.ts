@@ -1,5 +1,5 @@
 /** The gRPC server of the CRI on its unix socket. */
-import { chmodSync, chownSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import {
@@ -180,6 +180,7 @@ function definitionOf(method: RpcShape): MethodDefinition<Buffer, Buffer> {
 
 /** Throws AlreadyExists if somebody accepts connections on the unix socket `path`; an absent or dead one is fine. */
 async function refuseLiveSocket(path: string): Promise<void> {
+  if (!existsSync(path)) return;
   const isLive = await new Promise<boolean>((resolve, reject) => {
     const probe = connect(path);
     probe.once('connect', () => {

@@ -238,11 +238,11 @@ export async function buildServices(
   const chosenDriver = config.runtime.cgroupDriver;
   const cgroupDriver = chosenDriver !== 'auto' ? chosenDriver : isSystemdInit() ? 'systemd' : 'cgroupfs';
   const conmonPath = requireProgram('conmon', config.runtime.conmonPath, 'runtime.conmon_path');
+  // A thread of the pool is at it until the snapshotter is opened.
+  const overlayCheck = config.images.snapshotter === 'native' ? undefined : findOverlayObstacle(rootDir);
+  overlayCheck?.catch(() => {}); // heard of there
   const { defaultHandler } = config.runtime;
-  const [handlers, obstacle] = await Promise.all([
-    openHandlers(probes, { defaultHandler, cgroupDriver, stateDir }, log),
-    config.images.snapshotter === 'native' ? undefined : findOverlayObstacle(rootDir),
-  ]);
+  const handlers = await openHandlers(probes, { defaultHandler, cgroupDriver, stateDir }, log);
   const host = await confine(gatherHostFacts(cgroupDriver, handlers.get('').features), config, log);
   const handlerPaths = handlers.list().map(({ path }) => path);
   const paths = new RuntimePaths({ root: rootDir, state: stateDir, netns: config.network.netnsDir });
@@ -265,7 +265,7 @@ export async function buildServices(
     lingerMs: layerProcessLingerMs,
     compileCacheDir: join(rootDir, 'compile-cache'),
   });
-  const snapshotter = openSnapshotter(config, obstacle, {
+  const snapshotter = openSnapshotter(config, await overlayCheck, {
     root: rootDir,
     database,
     processes,
@@ -529,7 +529,7 @@ export async function buildServices(
     beginRest: () => {
       if (isClosing) return;
       stats.start();
-      // Until they are watched, the folders are looked into at each use.
+      // For telling of broken files when they appear: at each use they are looked into anyway.
       cdi.watch();
       ociHooks.watch();
       reserveLogRoom(database, databasePath);

@@ -34,11 +34,25 @@ export interface BundledFile {
   readonly text: string;
 }
 
-const extension = 'cjs';
+/** How the code is written. What is installed is the default; the others are there to be compared (bench.ts). */
+export interface BundleForm {
+  readonly format: 'cjs' | 'es';
+  /** Letters beyond ASCII as escapes. */
+  readonly isAscii: boolean;
+  /** Without line ends and with short names. */
+  readonly isMinified: boolean;
+}
+
+const installedForm: BundleForm = { format: 'cjs', isAscii: true, isMinified: false };
+
+const extensionOf = ({ format }: BundleForm): string => (format === 'cjs' ? 'cjs' : 'mjs');
 
 /** The name of a program's file, and the path of the source that it begins with. */
-export function bundledProgram(program: BundledProgram): { readonly file: string; readonly source: string } {
-  return { file: `${program}.${extension}`, source: programs[program] };
+export function bundledProgram(
+  program: BundledProgram,
+  form: BundleForm = installedForm,
+): { readonly file: string; readonly source: string } {
+  return { file: `${program}.${extensionOf(form)}`, source: programs[program] };
 }
 
 /** How our sources name a file beside them: `new URL('name', import.meta.url)`. */
@@ -48,7 +62,7 @@ const neighbour = /new URL\(\s*'([^']+)',\s*import\.meta\.url,?\s*\)/g;
  * Takes what sources name beside themselves along into the folder, be it data or another program. Names are those of the
  * files, so two of one name do not go together; neither does another use of import.meta, for the bundle has another place.
  */
-function takeNeighbours(): Plugin {
+function takeNeighbours(form: BundleForm): Plugin {
   const places = new Map<string, string>();
   return {
     name: 'take-neighbours',
@@ -59,7 +73,7 @@ function takeNeighbours(): Plugin {
         const program = (Object.keys(programs) as BundledProgram[]).find(
           (name) => from === `${projectRoot}${programs[name]}`,
         );
-        const name = program ? bundledProgram(program).file : basename(from);
+        const name = program ? bundledProgram(program, form).file : basename(from);
         if (!program) {
           if (extname(from) === '.ts') this.error(`${source}: ${path} is not one of the programs`);
           if ((places.get(name) ?? from) !== from)
@@ -77,7 +91,9 @@ function takeNeighbours(): Plugin {
 }
 
 /** Everything that belongs into the folder of the bundle. Rejects with what is wrong in the sources. */
-export async function bundlePrograms(): Promise<readonly BundledFile[]> {
+export async function bundlePrograms(form: BundleForm = installedForm): Promise<readonly BundledFile[]> {
+  const extension = extensionOf(form);
+  const isPlain = !form.isMinified;
   const bundle = await rolldown({
     cwd: projectRoot,
     input: Object.fromEntries(
@@ -86,16 +102,20 @@ export async function bundlePrograms(): Promise<readonly BundledFile[]> {
     platform: 'node',
     tsconfig: false,
     external,
-    plugins: [takeNeighbours()],
+    plugins: [takeNeighbours(form)],
     onLog(level, log) {
       if (level === 'warn') throw new Error(`bundling: ${log.message}`);
     },
   });
   const { output } = await bundle.generate({
-    format: 'cjs',
+    format: form.format,
     strict: true,
     comments: false,
-    minify: { compress: false, mangle: false, codegen: { removeWhitespace: false, asciiOnly: true } },
+    minify: {
+      compress: !isPlain,
+      mangle: !isPlain,
+      codegen: { removeWhitespace: !isPlain, asciiOnly: form.isAscii },
+    },
     entryFileNames: `[name].${extension}`,
     chunkFileNames: `[name]-[hash].${extension}`,
   });

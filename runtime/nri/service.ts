@@ -1,5 +1,5 @@
 /** NRI as the managers see it, and its socket. While no plugin is there, all else of `runtime/nri` is not even loaded. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '#base/errors.ts';
@@ -75,7 +75,7 @@ export class Nri implements LifecycleHooks {
 
   async #listen(path: string): Promise<void> {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    if (await isAnswered(path)) throw new Error(`another runtime listens at ${path}`);
+    if (existsSync(path) && (await isAnswered(path))) throw new Error(`another runtime listens at ${path}`);
     rmSync(path, { force: true });
     const server = createServer((socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
