@@ -75,6 +75,13 @@ function writeConfig(): string {
   return path;
 }
 
+/** A program that does nothing, in the daemon's words. */
+function writeNothing(): string {
+  const path = join(work, 'nothing.cjs');
+  writeFileSync(path, `process.stderr.write('"berthd serves"'); setInterval(() => {}, 60_000);\n`);
+  return path;
+}
+
 /** Resolves when the daemon has said that it serves; what it says later is read too, and dropped. */
 function untilServing(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -120,7 +127,10 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 
 async function main(): Promise<void> {
   const config = writeConfig();
-  const subjects = [subject('sources', [join(projectRoot, 'daemon/main.ts')])];
+  const subjects = [
+    subject('Node alone', [writeNothing()]),
+    subject('sources', [join(projectRoot, 'daemon/main.ts')]),
+  ];
   for (const [number, [name, form]] of Object.entries(forms).entries())
     subjects.push(subject(name, [await writeBundle(form, number)]));
   for (const it of subjects) for (const _ of [1, 2]) await start(it, config, false, false);
