@@ -8,6 +8,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import { registerWork, WorkSeries } from './work-series.ts';
 
 /** Watches one kind of work that begins and ends: RPCs, pulls. */
 export interface WorkMetrics {
@@ -51,38 +52,23 @@ export class Metrics {
    * writes a pod can name any number of registries.
    */
   work(name: string, label: string, subject: string): WorkMetrics {
-    const registers = [this.#registry];
-    const durations = new Histogram({
-      name: `${name}_duration_seconds`,
-      help: `Time that ${subject} took.`,
-      labelNames: [label],
-      buckets: durationBuckets,
-      registers,
-    });
-    const results = new Counter({
-      name: `${name}_results_total`,
-      help: `How ${subject} ended.`,
-      labelNames: [label, 'result'],
-      registers,
-    });
-    const inFlight = new Gauge({
-      name: `${name}_in_flight`,
-      help: `Number of ${subject} that have begun and not ended.`,
-      labelNames: [label],
-      registers,
-    });
-    const known = new Set<string>();
+    const series = new Map<string, WorkSeries>();
+    registerWork(this.#registry, { name, label, subject, buckets: durationBuckets }, series);
+    const seriesOf = (workName: string): WorkSeries => {
+      let found = series.get(workName);
+      if (!found && series.size >= mostNames) found = series.get('other');
+      if (!found) {
+        found = new WorkSeries(durationBuckets);
+        series.set(series.size < mostNames ? workName : 'other', found);
+      }
+      return found;
+    };
     return {
-      begin: (wanted) => {
-        if (known.size < mostNames) known.add(wanted);
-        const workName = known.has(wanted) ? wanted : 'other';
+      begin: (workName) => {
+        const figures = seriesOf(workName);
         const startedMs = performance.now();
-        inFlight.inc({ [label]: workName });
-        return (result) => {
-          inFlight.dec({ [label]: workName });
-          durations.observe({ [label]: workName }, (performance.now() - startedMs) / 1000);
-          results.inc({ [label]: workName, result });
-        };
+        figures.inFlight += 1;
+        return (result) => figures.end((performance.now() - startedMs) / 1000, result);
       },
     };
   }
