@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { type Span, span, watchSpans } from './span.ts';
+import { areSpansWatched, type Span, span, watchSpans } from './span.ts';
 import { step } from './step.ts';
 
 afterEach(() => watchSpans());
@@ -36,4 +36,20 @@ test('watchers see steps and spans with their results, the first one outermost',
     'traces ends run-sandbox/attach-network',
     'metrics ends run-sandbox/attach-network',
   ]);
+});
+
+test('a watcher is not asked about kinds that it ignores, and the others still are', async () => {
+  const seen: string[] = [];
+  const watch =
+    (who: string) =>
+    async <T>({ kind }: Span, work: () => Promise<T>): Promise<T> => {
+      seen.push(`${who} ${kind}`);
+      return work();
+    };
+  watchSpans(Object.assign(watch('metrics'), { ignored: ['rpc'] as const }));
+  expect([areSpansWatched('rpc'), areSpansWatched('step')]).toEqual([false, true]);
+  watchSpans(Object.assign(watch('metrics'), { ignored: ['rpc'] as const }), watch('traces'));
+  expect(areSpansWatched('rpc')).toBe(true);
+  await span('rpc', 'Version', () => span('cni', 'ADD', () => 1));
+  expect(seen).toEqual(['traces rpc', 'metrics cni', 'traces cni']);
 });

@@ -4,7 +4,8 @@
  */
 
 /** `rpc`: a call; `step`: see step.ts; `cni`: one run of a plugin; `oci-runtime`: one run of crun or runc. */
-export type SpanKind = 'rpc' | 'step' | 'cni' | 'oci-runtime';
+const spanKinds = ['rpc', 'step', 'cni', 'oci-runtime'] as const;
+export type SpanKind = (typeof spanKinds)[number];
 
 export interface Span {
   readonly kind: SpanKind;
@@ -15,15 +16,22 @@ export interface Span {
 }
 
 /** Runs `work` once and settles as it does. */
-export type SpanWatcher = <T>(span: Span, work: () => Promise<T>) => Promise<T>;
+export interface SpanWatcher {
+  <T>(span: Span, work: () => Promise<T>): Promise<T>;
+  /** Kinds that it does not watch: of none if absent. */
+  readonly ignored?: readonly SpanKind[];
+}
 
 const none: Span['attributes'] = {};
-let watcher: SpanWatcher | undefined;
+const watchers = new Map<SpanKind, SpanWatcher>();
 
 /** Sets who watches every span, the first one outermost. Nobody: spans are plain calls again. */
-export function watchSpans(...watchers: readonly SpanWatcher[]): void {
-  const [first, ...rest] = watchers;
-  watcher = first && rest.reduce(nest, first);
+export function watchSpans(...all: readonly SpanWatcher[]): void {
+  watchers.clear();
+  for (const kind of spanKinds) {
+    const [first, ...rest] = all.filter(({ ignored }) => !ignored?.includes(kind));
+    if (first) watchers.set(kind, rest.reduce(nest, first));
+  }
 }
 
 function nest(outer: SpanWatcher, inner: SpanWatcher): SpanWatcher {
@@ -31,8 +39,8 @@ function nest(outer: SpanWatcher, inner: SpanWatcher): SpanWatcher {
 }
 
 /** Whether making attributes is worth the while. */
-export function areSpansWatched(): boolean {
-  return watcher !== undefined;
+export function areSpansWatched(kind: SpanKind): boolean {
+  return watchers.has(kind);
 }
 
 /** Runs one span and returns what its work returns. */
@@ -42,6 +50,7 @@ export async function span<T>(
   work: () => Promise<T> | T,
   attributes: Span['attributes'] = none,
 ): Promise<T> {
+  const watcher = watchers.get(kind);
   return watcher === undefined ? work() : watcher({ kind, name, attributes }, async () => work());
 }
 

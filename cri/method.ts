@@ -7,7 +7,7 @@ import {
   type Messages,
   RuntimeService,
 } from '#proto/generated/cri.ts';
-import type { ServedMethod } from './handler.ts';
+import type { ServedMethod } from './open-call.ts';
 
 export const methods = { ...RuntimeService, ...ImageService } as const;
 

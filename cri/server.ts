@@ -14,18 +14,13 @@ import type { WorkMetrics } from '#base/metrics.ts';
 import { Admin } from '#proto/berth/generated/admin.ts';
 import { ImageService, RuntimeService } from '#proto/generated/cri.ts';
 import { type AdminHandlers, type AdminRpcName, servedAdminMethod } from './admin/method.ts';
-import {
-  type AdapterOptions,
-  adaptDialogue,
-  adaptStream,
-  adaptUnary,
-  adaptUpload,
-  type ServedMethod,
-} from './handler.ts';
+import { takeOverDeadlines } from './deadlines.ts';
+import { adaptDialogue, adaptStream, adaptUnary, adaptUpload } from './handler.ts';
 import { InFlightCalls } from './in-flight.ts';
-import { tolerateLongDeadlines } from './long-deadline.ts';
 import { type CriHandlers, type RpcName, servedMethod } from './method.ts';
+import type { AdapterOptions, ServedMethod } from './open-call.ts';
 import { Readiness } from './readiness.ts';
+import { answerUnary, type UnaryAnswer } from './unary-call.ts';
 
 /** What clients of the CRI accept per message, in both directions. */
 export const maxMessageBytes = 16 * 1024 * 1024;
@@ -40,6 +35,8 @@ export class CriServer {
   readonly #log: Log;
   readonly #calls = new InFlightCalls();
   readonly #server: Server;
+  /** By path. */
+  readonly #unary = new Map<string, UnaryAnswer>();
   #socketPath: string | undefined;
   /** Open it when recovery has ended; until then only Version and Status answer. */
   readonly readiness: Readiness;
@@ -54,12 +51,13 @@ export class CriServer {
   }) {
     this.#log = options.log;
     this.readiness = options.readiness ?? new Readiness();
-    tolerateLongDeadlines();
+    takeOverDeadlines();
     this.#server = new Server({
       'grpc.max_receive_message_length': maxMessageBytes,
       'grpc.max_send_message_length': maxMessageBytes,
       // Bookkeeping for a debugging service that is not offered.
       'grpc.enable_channelz': 0,
+      interceptors: [answerUnary(this.#unary)],
     });
     const adapter = {
       log: this.#log,
@@ -84,7 +82,10 @@ export class CriServer {
     for (const [name, shape] of Object.entries(service)) {
       definitions[name] = definitionOf(shape);
       const work = (handlers as Readonly<Record<string, never>>)[name]!;
-      implementations[name] = adapterFor(shape)(served(name), work, adapter);
+      if (isUnary(shape)) {
+        this.#unary.set(shape.path, adaptUnary(served(name), work, adapter));
+        implementations[name] = leftToInterceptor;
+      } else implementations[name] = streamAdapterFor(shape)(served(name), work, adapter);
     }
     this.#server.addService(definitions, implementations);
   }
@@ -160,9 +161,18 @@ interface RpcShape {
   readonly responseStream: boolean;
 }
 
-function adapterFor({ requestStream, responseStream }: RpcShape) {
+function isUnary({ requestStream, responseStream }: RpcShape): boolean {
+  return !requestStream && !responseStream;
+}
+
+/** grpc-js wants a handler for each method of a service, also for those that are answered before it would call one. */
+function leftToInterceptor(): never {
+  throw new Error('a unary call came past its interceptor');
+}
+
+function streamAdapterFor({ requestStream, responseStream }: RpcShape) {
   if (requestStream) return responseStream ? adaptDialogue : adaptUpload;
-  return responseStream ? adaptStream : adaptUnary;
+  return adaptStream;
 }
 
 function definitionOf(method: RpcShape): MethodDefinition<Buffer, Buffer> {

@@ -116,9 +116,7 @@ export function spanMetrics(metrics: Metrics, slow: SlowSpans): SpanWatcher {
       if (hasFailed) ociFailures(labels);
     }
   };
-  return async (span, work) => {
-    // Calls have metrics of their own, and events are streamed for days.
-    if (span.kind === 'rpc') return work();
+  const watch: SpanWatcher = async (span, work) => {
     const startedMs = performance.now();
     let hasFailed = true;
     try {
@@ -129,6 +127,8 @@ export function spanMetrics(metrics: Metrics, slow: SlowSpans): SpanWatcher {
       note(span, performance.now() - startedMs, hasFailed);
     }
   };
+  // Calls have metrics of their own, and events are streamed for days.
+  return Object.assign(watch, { ignored: ['rpc'] as const });
 }
 
 function countBy(states: Iterable<string>, known: readonly string[]): Map<string, number> {

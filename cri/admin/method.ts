@@ -1,7 +1,7 @@
 /** The RPCs of the admin service by name, with the types of their messages, as the generated table gives them. */
 import { decode, encode } from '#proto/berth/codec.ts';
 import { Admin, type MessageInits, type MessageName, type Messages } from '#proto/berth/generated/admin.ts';
-import type { ServedMethod } from '../handler.ts';
+import type { ServedMethod } from '../open-call.ts';
 
 type Methods = typeof Admin;
 export type AdminRpcName = keyof Methods;
