@@ -1,7 +1,8 @@
 /**
  * All processes of the daemon start here, by posix_spawn: fork copies the page tables of a large process and blocks the
- * event loop for milliseconds, posix_spawn does not. libuv reaps only children of its own, so these are reaped here, on
- * SIGCHLD. Descriptors not named in the options never reach the child: everything the daemon opens is close-on-exec.
+ * event loop for milliseconds, posix_spawn no longer than until the child has executed, and in a thread of the pool not at
+ * all. libuv reaps only children of its own, so these are reaped here, on SIGCHLD. Descriptors not named in the options never
+ * reach the child: everything the daemon opens is close-on-exec.
  */
 import { closeSync, constants as fsConstants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
