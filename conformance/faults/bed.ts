@@ -66,6 +66,9 @@ export class FaultBed {
   /** Where a daemon that is started with `watchesEffects` writes what it did; see effects.ts. */
   readonly effectsFile: string;
   watchesEffects = false;
+  /** Where a daemon that is started with `watchesPulse` writes when it did not go on; see pulse.ts. */
+  readonly pulseFile: string;
+  watchesPulse = false;
   /** How far the clock is off, ms, of a daemon that is started with `hasOwnClock`; see clock.ts. */
   readonly clockFile: string;
   hasOwnClock = false;
@@ -95,6 +98,7 @@ export class FaultBed {
     this.hangFile = `${this.faultFile}.hanging`;
     this.clockFile = join(dir, 'clock');
     this.effectsFile = join(dir, 'effects.json');
+    this.pulseFile = join(dir, 'pulse');
     this.programFaultFile = join(dir, 'program-fault');
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
@@ -177,6 +181,7 @@ export class FaultBed {
           ...process.env,
           BERTH_FAULT_FILE: this.faultFile,
           ...(this.hasOwnClock && { BERTH_CLOCK_FILE: this.clockFile }),
+          ...(this.watchesPulse && { BERTH_PULSE_FILE: this.pulseFile }),
           ...(this.watchesEffects && { BERTH_EFFECTS_FILE: this.effectsFile }),
           NODE_COMPILE_CACHE: join(this.dir, 'compile'),
         },

@@ -18,6 +18,7 @@ import { RuntimeError } from '#base/errors.ts';
 import { observeSteps, type StepName, stepNames } from '#base/step.ts';
 import { followClock } from './clock.ts';
 import { watchEffects } from './effects.ts';
+import { keepPulse } from './pulse.ts';
 
 interface Fault {
   readonly name: StepName;
@@ -106,6 +107,10 @@ if (clockFile !== '') followClock(clockFile);
 /** BERTH_EFFECTS_FILE: see effects.ts. */
 const effectsFile = process.env.BERTH_EFFECTS_FILE ?? '';
 const effects = effectsFile === '' ? undefined : watchEffects(effectsFile);
+
+/** BERTH_PULSE_FILE: see pulse.ts. */
+const pulseFile = process.env.BERTH_PULSE_FILE ?? '';
+if (pulseFile !== '') keepPulse(pulseFile);
 
 /** On SIGUSR2 all garbage goes, and malloc's free pieces, so that a test can tell memory in use from memory not yet given back. */
 process.on('SIGUSR2', async () => {

@@ -2,7 +2,7 @@
  * Changed requests over the socket of a real berthd. Whatever is sent, the daemon lives and answers Version in time, every call ends
  * with a status that is no bug of ours, memory stays bounded, and after the pods are removed nothing is left.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, type ClientReadableStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { formatFinding } from '#base/finding.ts';
@@ -20,6 +20,7 @@ import { mutateMessage } from './mutate-message.ts';
 import { Random } from './random.ts';
 import type { Report } from './report.ts';
 import { isSafe, patientCommand, type Scene, sandboxConfig, shares, validRequests } from './requests.ts';
+import { Watch } from './watch.ts';
 
 const methods: Readonly<Record<string, Method>> = { ...RuntimeService, ...ImageService };
 const plans = new PlanTable(new URL('../../proto/generated/cri.json', import.meta.url), 'runtime.v1');
@@ -33,7 +34,6 @@ const adminTimeoutMs = 1000;
 /** Streams are left after this; that of events never ends. */
 const streamMs = 3000;
 const eventsMs = 50;
-const versionEveryMs = 200;
 const slowestVersionMs = 10_000;
 /** What the daemon may hold at any moment: several messages of 16 MiB may be on their way at once. */
 const peakBytes = 768 << 20;
@@ -140,45 +140,6 @@ function makeCase(seed: number, index: number, scene: Scene): Case {
   }
 }
 
-class Watch {
-  readonly #bed: FaultBed;
-  readonly #client: Client;
-  #timer: NodeJS.Timeout | undefined;
-  slowestMs = 0;
-  peakBytes = 0;
-  probes = 0;
-  silence = '';
-
-  constructor(bed: FaultBed, client: Client) {
-    this.#bed = bed;
-    this.#client = client;
-    const probe = async () => {
-      const startedMs = performance.now();
-      const { code } = await call(this.#client, RuntimeService.Version, [Buffer.alloc(0)]);
-      const ms = performance.now() - startedMs;
-      this.slowestMs = Math.max(this.slowestMs, ms);
-      this.probes += 1;
-      if (code !== 'OK') this.silence = `Version answered ${code}`;
-      this.peakBytes = Math.max(this.peakBytes, this.#residentBytes());
-      this.#timer = setTimeout(probe, versionEveryMs);
-    };
-    this.#timer = setTimeout(probe, versionEveryMs);
-  }
-
-  #residentBytes(): number {
-    try {
-      const text = readFileSync(`/proc/${this.#bed.pid}/status`, 'latin1');
-      return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
-    } catch {
-      return 0; // it is gone, which others notice
-    }
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
-}
-
 /** Removes every pod and image but the scene's image. */
 async function clear(bed: FaultBed): Promise<void> {
   const { items } = await bed.call('ListPodSandbox', {});
@@ -237,8 +198,10 @@ export async function fuzzSocket(
   const bed = await FaultBed.prepare('native');
   const codes = new Map<string, number>();
   let sent = 0;
+  let watch: Watch | undefined;
   try {
     mkdirSync(join(bed.dir, 'volume'), { recursive: true });
+    bed.watchesPulse = true;
     await bed.start();
     const pid = bed.pid;
     const client = new Client(`unix://${bed.config.server.socket}`, credentials.createInsecure(), {
@@ -252,7 +215,7 @@ export async function fuzzSocket(
     const covered = validRequests({ ...place(bed), sandboxId: '', runningId: '', createdId: '' }, 0);
     for (const name of Object.keys(methods))
       if (!(name in covered)) report.finding(`${name} is called by no request`);
-    const watch = new Watch(bed, client);
+    watch = new Watch(bed, seed);
     let early = 0;
     const first = only ?? 0;
     const last = only === undefined ? count : only + 1;
@@ -295,7 +258,10 @@ export async function fuzzSocket(
       await clear(bed);
       if (start === first || end <= count / 2) early = await residentBytes(bed);
     }
-    watch.stop();
+    await watch.stop();
+    for (const { ms, verdict, words } of watch.stalls)
+      if (ms > slowestVersionMs && verdict.whose === 'daemon') report.finding(words);
+      else report.note(words);
     if (bed.pid === pid) {
       client.close();
       const late = await residentBytes(bed);
@@ -306,8 +272,7 @@ export async function fuzzSocket(
       for (const found of await bed.audit()) report.finding(`audit: ${formatFinding(found)}`);
       if (late > early + growthBytes) report.finding(`memory grew from ${early} to ${late} bytes`);
       if (watch.peakBytes > peakBytes) report.finding(`memory reached ${watch.peakBytes} bytes`);
-      if (watch.slowestMs > slowestVersionMs || watch.silence !== '')
-        report.finding(`Version took ${Math.round(watch.slowestMs)} ms ${watch.silence}`);
+      if (watch.silence !== '') report.finding(watch.silence);
       for (const words of reviewLog(bed.logFile)) report.finding(`log: ${words}`);
       const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
       report.note(
@@ -323,6 +288,7 @@ export async function fuzzSocket(
     report.count('requests over the socket', sent);
     if (keep) writeFileSync(join(bed.dir, 'kept'), '');
   } finally {
+    await watch?.stop();
     await bed.close(keep);
   }
 }

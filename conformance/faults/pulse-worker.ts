@@ -1,0 +1,125 @@
+/** The thread that watches the pulse of its process; see pulse.ts. */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { Session } from 'node:inspector';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { workerData } from 'node:worker_threads';
+import type { PulseInput, Standstill } from './pulse.ts';
+
+const { file, beats, delays } = workerData as PulseInput;
+
+const lookMs = 100;
+/** Shorter ones are of no interest. */
+const standstillMs = 1000;
+
+const task = `/proc/self/task/${process.pid}`;
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch {
+    return ''; // a kernel without this file
+  }
+}
+
+interface Schedule {
+  readonly cpuMs: number;
+  readonly readyMs: number;
+  readonly stolenMs: number;
+}
+
+/**
+ * Milliseconds that the main thread has run, and waited for a processor (Documentation/scheduler/sched-stats.rst), and that the
+ * host of this machine gave to others (proc(5), /proc/stat).
+ */
+function schedule(): Schedule {
+  const [ran = 0, waited = 0] = read(`${task}/schedstat`).split(' ').map(Number);
+  const stolenTicks = Number(read('/proc/stat').split('\n')[0]?.split(/\s+/)[8] ?? 0);
+  return { cpuMs: ran / 1e6, readyMs: waited / 1e6, stolenMs: stolenTicks * 10 };
+}
+
+function sight(): string {
+  const [state = '?'] = read(`${task}/stat`).split(') ')[1]?.split(' ') ?? [];
+  const stack = read(`${task}/stack`)
+    .split('\n')
+    .map((line) => line.replace(/^\[<0>\] |\+0x.*$/g, ''))
+    .slice(0, 12);
+  return `${state} ${stack.join(' < ')}`;
+}
+
+/** Where the main thread is when it next comes by a place where it can be stopped: right behind what it waited in. */
+class Whereabouts {
+  readonly #session = new Session();
+  readonly #urls = new Map<string, string>();
+  #places: string[] = [];
+
+  constructor() {
+    this.#session.connectToMainThread();
+    this.#session.on('Debugger.scriptParsed', ({ params: { scriptId, url } }) => {
+      if (url.startsWith('file:')) this.#urls.set(scriptId, fileURLToPath(url));
+    });
+    this.#session.on('Debugger.paused', ({ params }) => {
+      this.#session.post('Debugger.resume');
+      this.#session.post('Debugger.disable');
+      this.#places = params.callFrames.flatMap(({ functionName, location }) => {
+        const path = this.#urls.get(location.scriptId);
+        return path === undefined
+          ? []
+          : [`${functionName || 'a function'} ${path}:${location.lineNumber + 1}`];
+      });
+    });
+  }
+
+  ask(): void {
+    this.#places = [];
+    this.#session.post('Debugger.enable');
+    this.#session.post('Debugger.pause');
+  }
+
+  tell(): readonly string[] {
+    return this.#places.slice(0, 12);
+  }
+}
+
+const whereabouts = new Whereabouts();
+const silentMs = (index: number) => Number(process.hrtime.bigint() - Atomics.load(beats, index)) / 1e6;
+
+/** Watches one standstill to its end and writes it down; `before` is from when all was well. */
+async function follow(what: Standstill['what'], index: number, before: Schedule): Promise<void> {
+  const atMs = Number(Atomics.load(beats, index)) / 1e6;
+  const seen: Record<string, number> = {};
+  if (index === 0) whereabouts.ask();
+  while (silentMs(index) > standstillMs / 2) {
+    const now = sight();
+    seen[now] = (seen[now] ?? 0) + 1;
+    await delay(lookMs);
+  }
+  const forMs = Number(process.hrtime.bigint()) / 1e6 - atMs;
+  const after = schedule();
+  await delay(lookMs); // until the places have arrived and the delay is in the histogram
+  const [p50 = 0, p99 = 0, max = 0] = [...delays].map(Math.round);
+  const standstill: Standstill = {
+    what,
+    fromMs: Math.round(atMs),
+    forMs: Math.round(forMs),
+    cpuMs: Math.round(after.cpuMs - before.cpuMs),
+    readyMs: Math.round(after.readyMs - before.readyMs),
+    stolenMs: Math.round(after.stolenMs - before.stolenMs),
+    seen,
+    places: index === 0 ? whereabouts.tell() : [],
+    loopDelayMs: { p50, p99, max },
+  };
+  appendFileSync(file, `${JSON.stringify(standstill)}\n`);
+}
+
+async function watch(what: Standstill['what'], index: number): Promise<never> {
+  let before = schedule();
+  for (;;) {
+    if (silentMs(index) > standstillMs) await follow(what, index, before);
+    if (silentMs(index) < lookMs) before = schedule();
+    await delay(lookMs);
+  }
+}
+
+void watch('event loop', 0);
+void watch('thread pool', 1);
