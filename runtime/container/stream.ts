@@ -8,6 +8,7 @@ import { type Readable, Writable } from 'node:stream';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { awaitAdopted, describeStatus, type ExitStatus, sendSignal, succeeded } from '#host/launch.ts';
+import { SystemCallError } from '#host/libc.ts';
 import { connectInside } from '#host/netns-socket.ts';
 import { connectPacketSocket } from '#host/packet-socket.ts';
 import { findProcess, isRunning, listDescendants, type ProcessIdentity, signalProcess } from '#host/proc.ts';
@@ -237,7 +238,9 @@ export class ContainerStreams {
     try {
       socket = connectPacketSocket(join(this.#options.paths.sockets, record.id, 'attach'));
     } catch (error) {
-      throw new RuntimeError('Unavailable', `attaching to container ${record.id}: ${messageOf(error)}`, {
+      const isFull = error instanceof SystemCallError && error.code === 'EWOULDBLOCK';
+      const words = isFull ? 'its monitor stands still and takes no more connections' : messageOf(error);
+      throw new RuntimeError('Unavailable', `attaching to container ${record.id}: ${words}`, {
         cause: error,
       });
     }
