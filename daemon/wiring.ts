@@ -321,6 +321,11 @@ export async function buildServices(
     containers: containerRecords,
     measureFolder,
   });
+  const programs = {
+    unshare: requireProgram('unshare', '', 'PATH'),
+    nsenter: requireProgram('nsenter', '', 'PATH'),
+    sh: requireProgram('sh', '', 'PATH'),
+  };
   const containers: CrunContainers = new CrunContainers({
     sandboxes: sandboxRecords,
     containers: containerRecords,
@@ -341,6 +346,7 @@ export async function buildServices(
     ociHooks,
     namedVolumes,
     initPath,
+    sh: programs.sh,
     announcer,
     hooks,
     restores: new RestoreSources({
@@ -354,11 +360,6 @@ export async function buildServices(
     execDrainMs: config.runtime.execDrainMs,
     log,
   });
-  const programs = {
-    unshare: requireProgram('unshare', '', 'PATH'),
-    nsenter: requireProgram('nsenter', '', 'PATH'),
-    sh: requireProgram('sh', '', 'PATH'),
-  };
   const sandboxes = new PinnedSandboxes({
     sandboxes: sandboxRecords,
     containers,

@@ -16,6 +16,9 @@ const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_BENEATH = 0x08n;
 const RESOLVE_IN_ROOT = 0x10n;
+const RESOLVE_CACHED = 0x20n;
+/** For openat2: a path is absolute, or relative to the working directory. */
+const AT_FDCWD = -100;
 /** open(2): a place without the right to read it. Node does not export it. */
 export const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
@@ -38,19 +41,36 @@ export function openWithoutLinks(root: string, path: Buffer, flags: number): num
 function openBy(resolve: bigint, root: string, path: string | Buffer, flags: number, mode: number): number {
   const rootFd = openSync(root, constants.O_DIRECTORY | O_PATH);
   try {
-    const how = Buffer.alloc(24);
-    how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
-    how.writeBigUInt64LE(BigInt(mode), 8);
-    how.writeBigUInt64LE(resolve, 16);
-    const result = Number(openat2Raw(SYS_OPENAT2, rootFd, path, how, 24));
-    if (result < 0) {
-      const shown = typeof path === 'string' ? path : path.toString('utf8', 0, path.length - 1);
-      throw new SystemCallError('openat2', koffi.errno(), `${shown} in ${root}`);
-    }
-    return result;
+    return openat2(resolve, rootFd, path, flags, mode, root);
   } finally {
     closeSync(rootFd);
   }
+}
+
+/**
+ * Opens a path of the host, following links, as a place only (O_PATH) and by what the kernel's cache says: no file system is asked,
+ * so this never waits. Returns a descriptor that the caller closes. Throws SystemCallError; EWOULDBLOCK where the cache does not tell.
+ */
+export function openCached(path: string): number {
+  return openat2(RESOLVE_CACHED, AT_FDCWD, path, O_PATH, 0, 'the cache');
+}
+
+function openat2(
+  resolve: bigint,
+  directory: number,
+  path: string | Buffer,
+  flags: number,
+  mode: number,
+  where: string,
+): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(mode), 8);
+  how.writeBigUInt64LE(resolve, 16);
+  const result = Number(openat2Raw(SYS_OPENAT2, directory, path, how, 24));
+  if (result >= 0) return result;
+  const shown = typeof path === 'string' ? path : path.toString('utf8', 0, path.length - 1);
+  throw new SystemCallError('openat2', koffi.errno(), `${shown} in ${where}`);
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Containers that do what harms others: they must neither keep the daemon busy, nor stop others, nor outlive their stop. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { detectCgroupLayout, groupDirectory, listGroupProcesses } from '#host/cgroup.ts';
+import { performMount, unmountAll } from '#host/mount.ts';
 import { ContainerState } from '#proto/generated/cri.ts';
 import { BehaviourBed, type Pod, until } from './bed.ts';
 
@@ -111,3 +112,30 @@ function freeze(group: string, isOn: boolean): void {
   if (version === 2) writeFileSync(join(groupDirectory(2, '', group), 'cgroup.freeze'), isOn ? '1' : '0');
   else writeFileSync(join(groupDirectory(1, 'freezer', group), 'freezer.state'), isOn ? 'FROZEN' : 'THAWED');
 }
+
+test.skipIf(!existsSync('/dev/fuse'))(
+  'a volume on a file system that does not answer holds up its own container only',
+  async () => {
+    const dead = join(bed.dir, 'dead');
+    mkdirSync(dead);
+    // As that of a server which is gone: this process has to answer what is asked of it, and does not.
+    const fd = openSync('/dev/fuse', 'r+');
+    const data = `fd=${fd},rootmode=40000,user_id=0,group_id=0`;
+    performMount({ type: 'fuse', source: 'dead', flags: 0, data }, dead);
+    try {
+      const create = () =>
+        bed.create(pod, 'waiting', {
+          mounts: [{ host_path: join(dead, 'volume'), container_path: '/volume' }],
+        });
+      const waiting = create();
+      waiting.catch(() => {});
+      await othersAreServed();
+      unmountAll(dead);
+      closeSync(fd);
+      // Whoever was patient has a container: the folder can be made where the file system was.
+      await bed.call('RemoveContainer', { container_id: await waiting });
+    } finally {
+      unmountAll(dead);
+    }
+  },
+);

@@ -1,39 +1,13 @@
 /** Requested mounts against the host: sources followed and made, propagation possible. CRI Mount; mount_namespaces(7). */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
+import { messageOf, RuntimeError } from '#base/errors.ts';
+import { ensureHostPath } from '#host/host-path.ts';
 import { coveringMount, listMounts, type MountInfo } from '#host/mount.ts';
 import { isGivenToPrivileged } from '../spec/devices.ts';
 import type { ResolvedMount } from '../spec/inputs.ts';
 import type { OciDevice } from '../spec/oci-spec.ts';
 import type { RequestedDevice, RequestedMount } from './config.ts';
-
-/**
- * Follows links of a host path. A missing one is made as a folder: hostPath volumes without a type are not made by the
- * kubelet, and its users count on the runtime.
- */
-function resolveSource(hostPath: string): string {
-  try {
-    return realpathSync(hostPath);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT')
-      throw new RuntimeError('InvalidArgument', `mount source ${hostPath}: ${messageOf(error)}`, {
-        cause: error,
-      });
-  }
-  try {
-    mkdirSync(hostPath, { recursive: true, mode: 0o755 });
-    return realpathSync(hostPath);
-  } catch (error) {
-    throw new RuntimeError(
-      'InvalidArgument',
-      `mount source ${hostPath} does not exist and cannot be made: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
 
 function checkPropagation(mount: RequestedMount, source: string, mounts: readonly MountInfo[]): void {
   const cover = coveringMount(source, mounts);
@@ -50,9 +24,17 @@ function checkPropagation(mount: RequestedMount, source: string, mounts: readonl
     );
 }
 
-/** One mount of a host path, ready for the spec. Throws InvalidArgument, FailedPrecondition. */
-export function resolveHostMount(mount: RequestedMount, mounts: () => readonly MountInfo[]): ResolvedMount {
-  const hostPath = resolveSource(mount.hostPath);
+/**
+ * One mount of a host path, ready for the spec. A missing one is made as a folder: hostPath volumes without a type are not made by
+ * the kubelet, and its users count on the runtime. `sh` is the path of a shell. Throws InvalidArgument, FailedPrecondition, Canceled.
+ */
+export async function resolveHostMount(
+  mount: RequestedMount,
+  mounts: () => readonly MountInfo[],
+  sh: string,
+  signal: AbortSignal,
+): Promise<ResolvedMount> {
+  const hostPath = await ensureHostPath(mount.hostPath, sh, signal);
   if (mount.propagation !== 'private') checkPropagation(mount, hostPath, mounts());
   return {
     containerPath: mount.containerPath,

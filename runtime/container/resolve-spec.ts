@@ -47,6 +47,8 @@ export interface SpecResolverOptions {
   readonly ociHooks: OciHookFolders;
   /** '' for none. */
   readonly initPath: string;
+  /** The path of a shell. */
+  readonly sh: string;
   readonly namedVolumes: Pick<NamedVolumes, 'prepare'>;
 }
 
@@ -114,7 +116,7 @@ export class SpecResolver {
       requested.push(
         mount.image
           ? await this.#options.imageVolumes.resolve(sandbox, mount)
-          : resolveHostMount(mount, mountTable),
+          : await resolveHostMount(mount, mountTable, this.#options.sh, signal),
       );
     }
     const volumes = await makeVolumes(
