@@ -19,7 +19,7 @@ installed: $(NODE)
 
 .PHONY: help
 help: ## show this list
-	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z][a-z0-9-]*):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: demo
 demo: need-root installed ## watch a pod live and die through the CRI socket (root; installs what is missing)
@@ -94,6 +94,10 @@ peer-profile: need-root installed ## a default container on Berth and on Debian'
 .PHONY: audit
 audit: need-root installed ## compare Berth's records with this machine (root); ARGS='--config FILE'
 	@bin/berth-audit $(ARGS)
+
+.PHONY: audit-dependencies
+audit-dependencies: installed ## advisories against the locked packages, by a registry that serves audits
+	@$(NODE) conformance/audit-dependencies.ts
 
 .PHONY: status-page-e2e
 status-page-e2e: need-root installed ## the daemon's status page in Debian's chromium, which it installs (root)
