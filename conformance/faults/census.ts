@@ -1,5 +1,5 @@
 /** What there is on the machine of one daemon and its pods, counted, so that before and after can be compared. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { listMounts } from '#host/mount.ts';
@@ -54,6 +54,20 @@ export function takeCensus(bed: FaultBed): Census {
     cgroups: groups.reduce((sum, group) => sum + count(group, (name) => /[0-9a-f]{64}/.test(name)), 0),
     'state files': countBelow(bed.config.daemon.stateDir),
   };
+}
+
+/** What the daemon's open files are, sorted, numbers that differ from one to the next left out. */
+export function describeDescriptors(bed: FaultBed): string[] {
+  const directory = `/proc/${bed.pid}/fd`;
+  return readdirSync(directory)
+    .flatMap((fd) => {
+      try {
+        return [readlinkSync(join(directory, fd)).replace(/\d+|[0-9a-f]{12,}/g, '#')];
+      } catch {
+        return []; // closed meanwhile
+      }
+    })
+    .toSorted();
 }
 
 /** Resident memory of the daemon after its garbage was collected, bytes. */

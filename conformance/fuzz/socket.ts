@@ -12,7 +12,7 @@ import { ImageService, type Method, RuntimeService } from '#proto/generated/cri.
 import { PlanTable } from '#proto/plan.ts';
 import type { MethodName } from '../cri-client.ts';
 import { FaultBed, imageName, otherImageName } from '../faults/bed.ts';
-import { type Census, residentBytes, takeCensus } from '../faults/census.ts';
+import { type Census, describeDescriptors, residentBytes, takeCensus } from '../faults/census.ts';
 import { adminPlans, adminRequest } from './admin-requests.ts';
 import { sendGarbage } from './http2-garbage.ts';
 import { reviewLog } from './log-review.ts';
@@ -212,6 +212,7 @@ export async function fuzzSocket(
     await setScene(bed);
     await clear(bed);
     const before = await settledCensus(bed);
+    const openBefore = describeDescriptors(bed);
     const covered = validRequests({ ...place(bed), sandboxId: '', runningId: '', createdId: '' }, 0);
     for (const name of Object.keys(methods))
       if (!(name in covered)) report.finding(`${name} is called by no request`);
@@ -269,6 +270,10 @@ export async function fuzzSocket(
       for (const [what, number] of Object.entries(before))
         if (after[what as keyof Census] > number)
           report.finding(`left: ${what} ${number} -> ${after[what as keyof Census]}`);
+      if (after.descriptors > before.descriptors)
+        report.note(
+          `open before: ${openBefore.join(' ')}\nopen after: ${describeDescriptors(bed).join(' ')}`,
+        );
       for (const found of await bed.audit()) report.finding(`audit: ${formatFinding(found)}`);
       if (late > early + growthBytes) report.finding(`memory grew from ${early} to ${late} bytes`);
       if (watch.peakBytes > peakBytes) report.finding(`memory reached ${watch.peakBytes} bytes`);
