@@ -177,10 +177,22 @@ async function setScene(bed: FaultBed): Promise<Scene> {
   return { ...place(bed), sandboxId, runningId, createdId: await create('created') };
 }
 
-async function settledCensus(bed: FaultBed, expected?: Census): Promise<Census> {
+/** The daemon puts some work off for a second, and opens what it needs for it then. */
+const restMs = 2000;
+
+/** What there is when nothing has changed for a while. */
+async function restingCensus(bed: FaultBed): Promise<Census> {
+  for (let round = 0; ; round += 1) {
+    const census = takeCensus(bed);
+    await new Promise((resolve) => setTimeout(resolve, restMs));
+    if (round === 10 || JSON.stringify(takeCensus(bed)) === JSON.stringify(census)) return census;
+  }
+}
+
+/** What there is as soon as it is as expected, or after ten seconds. */
+async function settledCensus(bed: FaultBed, expected: Census): Promise<Census> {
   let census = takeCensus(bed);
-  const isEqual = () => expected === undefined || JSON.stringify(census) === JSON.stringify(expected);
-  for (let round = 0; round < 100 && !isEqual(); round += 1) {
+  for (let round = 0; round < 100 && JSON.stringify(census) !== JSON.stringify(expected); round += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     census = takeCensus(bed);
   }
@@ -211,7 +223,7 @@ export async function fuzzSocket(
     });
     await setScene(bed);
     await clear(bed);
-    const before = await settledCensus(bed);
+    const before = await restingCensus(bed);
     const openBefore = describeDescriptors(bed);
     const covered = validRequests({ ...place(bed), sandboxId: '', runningId: '', createdId: '' }, 0);
     for (const name of Object.keys(methods))
