@@ -2,9 +2,9 @@
 # Stands in for a program that berthd starts (conmon, an OCI runtime, a CNI plugin) and fails as told. It is found under that
 # program's name in the folder BED/programs; BED/programs/NAME.real links to the program. BED/program-fault may hold a line
 #
-#   NAME OPERATION ACTION
+#   NAME OPERATION ACTION [N]
 #
-# which is taken by the first program that it fits, so that it happens once. OPERATION is a subcommand of an OCI runtime, a
+# which is taken by the first program that it fits, or the Nth, so that it happens once. OPERATION is a subcommand of an OCI runtime, a
 # CNI command, or `run` for others. ACTION is
 #
 #   error        says what went wrong and ends with 1
@@ -27,8 +27,13 @@ for word in "$@"; do
   [ -z "$operation" ] || break
   case $word in create | start | exec | delete | update) operation=$word ;; esac
 done
-read -r wantedName wantedOperation action 2>/dev/null <"$fault"
+read -r wantedName wantedOperation action pass 2>/dev/null <"$fault"
 if [ "$name $operation" != "$wantedName $wantedOperation" ] || ! mv "$fault" "$fault.$$" 2>/dev/null; then
+  exec "$real" "$@"
+fi
+if [ "${pass:-1}" -gt 1 ]; then
+  echo "$name $operation $action $((pass - 1))" >"$fault.$$"
+  mv "$fault.$$" "$fault"
   exec "$real" "$@"
 fi
 mv "$fault.$$" "$fault.done"

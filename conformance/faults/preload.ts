@@ -8,7 +8,8 @@
  * the daemon); N is the first pass at which it happens, 1 by default, and it happens once.
  *
  * BERTH_FAULT_FILE names a file that may hold such a list. It is looked at before and after every step, and a fault is taken
- * out of it as it happens: so a test plans the next one while the daemon runs, and a restart after a kill meets it no more.
+ * out of it as it happens: so a test plans the next one while the daemon runs, and a restart after a kill meets it no more. Passes
+ * count from when it was planned.
  * A planned hang makes the file `FILE.hanging`, and ends when that is removed.
  */
 import { existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -52,7 +53,7 @@ const faults = parseFaults(process.env.BERTH_FAULT ?? '');
 const file = process.env.BERTH_FAULT_FILE ?? '';
 const passes = new Map<string, number>();
 
-/** Takes the planned fault for this point out of the file, if there is one. */
+/** Takes the planned fault for this point out of the file, if there is one and this is its pass. */
 function takePlanned(name: StepName, phase: Fault['phase']): Fault | undefined {
   if (file === '') return undefined;
   let texts: string[];
@@ -64,10 +65,13 @@ function takePlanned(name: StepName, phase: Fault['phase']): Fault | undefined {
   }
   const index = texts.findIndex((text) => text.trim().startsWith(`${name}:${phase}=`));
   if (index < 0) return undefined;
-  const [text] = texts.splice(index, 1);
+  const fault = parseFault(texts[index]!);
+  // At a later pass: this one is counted in the file.
+  if (fault.pass > 1) texts[index] = `${name}:${phase}=${fault.action}@${fault.pass - 1}`;
+  else texts.splice(index, 1);
   if (texts.length === 0) unlinkSync(file);
   else writeFileSync(file, texts.join(','));
-  return parseFault(text!);
+  return fault.pass > 1 ? undefined : fault;
 }
 
 function fire(name: StepName, phase: Fault['phase']): Promise<void> | void {
