@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
 import type { PulseInput, Standstill } from './pulse.ts';
+import { note, sightOf } from './sight.ts';
 
 const { file, beats, delays } = workerData as PulseInput;
 
@@ -36,15 +37,6 @@ function schedule(): Schedule {
   const [ran = 0, waited = 0] = read(`${task}/schedstat`).split(' ').map(Number);
   const stolenTicks = Number(read('/proc/stat').split('\n')[0]?.split(/\s+/)[8] ?? 0);
   return { cpuMs: ran / 1e6, readyMs: waited / 1e6, stolenMs: stolenTicks * 10 };
-}
-
-function sight(): string {
-  const [state = '?'] = read(`${task}/stat`).split(') ')[1]?.split(' ') ?? [];
-  const stack = read(`${task}/stack`)
-    .split('\n')
-    .map((line) => line.replace(/^\[<0>\] |\+0x.*$/g, ''))
-    .slice(0, 12);
-  return `${state} ${stack.join(' < ')}`;
 }
 
 /** Where the main thread is when it next comes by a place where it can be stopped: right behind what it waited in. */
@@ -90,8 +82,7 @@ async function follow(what: Standstill['what'], index: number, before: Schedule)
   const seen: Record<string, number> = {};
   if (index === 0) whereabouts.ask();
   while (silentMs(index) > standstillMs / 2) {
-    const now = sight();
-    seen[now] = (seen[now] ?? 0) + 1;
+    note(seen, sightOf(process.pid));
     await delay(lookMs);
   }
   const forMs = Number(process.hrtime.bigint()) / 1e6 - atMs;

@@ -20,6 +20,7 @@ const stall = (standstills: Standstill[], more: Partial<Stall> = {}): Stall => (
   fromMs: 1000,
   toMs: 13_000,
   code: 'OK',
+  seen: {},
   standstills,
   controlsWaitedMs: none,
   fuzzerWaitedMs: 0,
@@ -40,21 +41,18 @@ test('a main thread that computes is the daemon’s, one that is given no proces
   expect(judge(stall([standstill({ cpuMs: 6000, readyMs: 6000 })])).whose).toBe('daemon');
 });
 
-test('a wait in the kernel is the machine’s only if the control for the like waited as long', () => {
-  const onDisk = standstill({
-    seen: { 'D jbd2_log_wait_commit < ext4_sync_file < __x64_sys_fsync': 90, 'R ': 3 },
-  });
-  const waited = (ms: number) =>
-    judge(stall([onDisk], { controlsWaitedMs: { ...none, disk: ms, network: 12_000 } }));
-  expect(waited(11_000).whose).toBe('machine');
-  expect(waited(3000).whose).toBe('daemon');
-  const forRtnl = standstill({ seen: { 'D rtnl_lock < rtnetlink_rcv_msg < netlink_sendmsg': 100 } });
-  expect(judge(stall([forRtnl], { controlsWaitedMs: { ...none, network: 12_000 } })).whose).toBe('machine');
-  const onAFriend = standstill({
-    seen: { 'S unix_wait_for_peer < unix_stream_connect < __sys_connect': 100 },
-  });
+test('a wait in the kernel is the machine’s only if it was one wait, and the control for the like waited as long', () => {
+  const whose = (seen: Stall['seen'], controls: Partial<Stall['controlsWaitedMs']>) =>
+    judge(stall([standstill({})], { seen, controlsWaitedMs: { ...none, ...controls } })).whose;
+  const onDisk = 'D jbd2_log_wait_commit < ext4_sync_file < __x64_sys_fsync';
+  expect(whose({ [onDisk]: 90, 'R ': 3 }, { disk: 11_000 })).toBe('machine');
+  expect(whose({ [onDisk]: 90, 'R ': 3 }, { disk: 3000, network: 12_000 })).toBe('daemon');
+  expect(whose({ [onDisk]: 50, 'R ': 43 }, { disk: 11_000 })).toBe('daemon');
+  expect(whose({ 'D rtnl_lock < netlink_sendmsg': 100 }, { network: 12_000 })).toBe('machine');
   const all = { program: 12_000, disk: 12_000, mount: 12_000, network: 12_000, 'control group': 12_000 };
-  expect(judge(stall([onAFriend], { controlsWaitedMs: all })).whose).toBe('daemon');
+  expect(whose({ 'S unix_wait_for_peer < unix_stream_connect < __sys_connect': 100 }, all)).toBe('daemon');
+  expect(whose({ 'T do_signal_stop < get_signal': 40 }, all)).toBe('daemon');
+  expect(whose({}, all)).toBe('daemon');
 });
 
 test('a fuzzer that does not go on itself blames nobody', () => {

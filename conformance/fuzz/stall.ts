@@ -8,6 +8,8 @@ export interface Stall {
   readonly toMs: number;
   /** How the call that was waited for ended. */
   readonly code: string;
+  /** What its main thread was seen in meanwhile, from without: how often each. */
+  readonly seen: Readonly<Record<string, number>>;
   /** What the daemon itself says of that time; see pulse.ts. */
   readonly standstills: readonly Standstill[];
   readonly controlsWaitedMs: Readonly<Record<ControlKind, number>>;
@@ -39,9 +41,11 @@ export function readStandstills(file: string, fromMs: number, toMs: number): Sta
     .filter((each) => each.fromMs < toMs && each.fromMs + each.forMs > fromMs);
 }
 
-/** What the main thread was seen in most often. */
-function commonSight({ seen }: Standstill): string {
-  return Object.entries(seen).toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? '';
+/** What the main thread was seen in most often, and in which share of the looks. */
+function commonSight(seen: Stall['seen']): { sight: string; part: number } {
+  const looks = Object.values(seen).reduce((sum, count) => sum + count, 0);
+  const [sight, count] = Object.entries(seen).toSorted(([, a], [, b]) => b - a)[0] ?? ['nowhere', 0];
+  return { sight, part: count / Math.max(1, looks) };
 }
 
 export function judge(stall: Stall): Verdict {
@@ -63,10 +67,11 @@ export function judge(stall: Stall): Verdict {
       whose: 'daemon',
       why: `its main thread computed, in ${longest.places[0] ?? 'no function of ours'}`,
     };
-  const sight = commonSight(longest);
+  const { sight, part } = commonSight(stall.seen);
+  const where = `its main thread was seen in ${sight}, and went on in ${longest.places[0] ?? 'no function of ours'}`;
+  if (sight.startsWith('T')) return { whose: 'daemon', why: `somebody stopped it: ${where}` };
   const kind = kindOfWait(sight);
-  const where = `its main thread waited in the kernel (${sight}), in ${longest.places[0] ?? 'no function of ours'}`;
-  if (kind !== undefined && covers(stall.controlsWaitedMs[kind]))
-    return { whose: 'machine', why: `${where}; so did the control for ${kind}` };
-  return { whose: 'daemon', why: `${where}; a control that asks for the like did not` };
+  if (kind !== undefined && part >= share && covers(stall.controlsWaitedMs[kind]))
+    return { whose: 'machine', why: `${where}; the control for ${kind} waited as long` };
+  return { whose: 'daemon', why: `${where}; no control that asks for the like waited as long` };
 }

@@ -9,6 +9,7 @@ import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { RuntimeService } from '#proto/generated/cri.ts';
 import { cacheDir } from '../cache.ts';
 import type { FaultBed } from '../faults/bed.ts';
+import { note, sightOf } from '../faults/sight.ts';
 import { Controls, monotonicMs, timeWithin } from './controls.ts';
 import { gatherEvidence } from './evidence.ts';
 import { judge, readStandstills, type Stall, type Verdict } from './stall.ts';
@@ -19,6 +20,7 @@ const timeoutMs = 60_000;
 /** What a busy machine may take; beyond, evidence is gathered, at first soon and then less often. */
 const noticedMs = 2000;
 const looksAtMs = [2000, 4000, 8000, 16_000, 32_000];
+const glanceMs = 250;
 const beatMs = 100;
 /** Until the daemon's own word about a standstill has been written. */
 const wordMs = 500;
@@ -85,17 +87,22 @@ export class Watch {
         );
       }, atMs),
     );
+    const seen: Record<string, number> = {};
+    const glance = setInterval(() => {
+      if (this.#bed.pid !== 0 && monotonicMs() - fromMs > noticedMs / 2) note(seen, sightOf(this.#bed.pid));
+    }, glanceMs);
     const code = await this.#askVersion();
+    clearInterval(glance);
     for (const look of looks) clearTimeout(look);
     const toMs = monotonicMs();
     this.slowestMs = Math.max(this.slowestMs, toMs - fromMs);
     if (code !== 'OK') this.silence = `Version answered ${code}`;
     if (toMs - fromMs < noticedMs) return;
     await delay(wordMs);
-    this.#note({ fromMs, toMs, code }, file);
+    this.#note({ fromMs, toMs, code, seen }, file);
   }
 
-  #note(time: Pick<Stall, 'fromMs' | 'toMs' | 'code'>, file: string): void {
+  #note(time: Pick<Stall, 'fromMs' | 'toMs' | 'code' | 'seen'>, file: string): void {
     const stall: Stall = {
       ...time,
       standstills: readStandstills(this.#bed.pulseFile, time.fromMs, time.toMs),
