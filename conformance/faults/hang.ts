@@ -25,7 +25,7 @@ async function until(isTrue: () => boolean, timeoutMs: number): Promise<boolean>
   return true;
 }
 
-function isDeadline(failure: string): boolean {
+export function isDeadline(failure: string): boolean {
   return failure.includes('DEADLINE_EXCEEDED');
 }
 

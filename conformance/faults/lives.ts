@@ -4,7 +4,7 @@ import { type Finding, formatFinding } from '#base/finding.ts';
 import type { StepName } from '#base/step.ts';
 import { type FaultBed, failingHandler, otherImageName } from './bed.ts';
 import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
-import { hangDeadlineMs, type Watched, watchHang } from './hang.ts';
+import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { insist, PodWalk } from './pod-walk.ts';
 
 const obedient = ['sh', '-c', 'trap "exit 3" TERM; : >/ready; while :; do usleep 20000; done'];
@@ -98,6 +98,9 @@ export async function liveObserved(bed: FaultBed): Promise<void> {
   await bed.call('ImageFsInfo', {});
 }
 
+const mostDoublings = 4;
+const patienceLookMs = 10;
+
 async function liveThroughHang(
   bed: FaultBed,
   hang: Omit<Watched, 'isOver'>,
@@ -105,6 +108,12 @@ async function liveThroughHang(
 ): Promise<void> {
   bed.deadlineMs = hangDeadlineMs;
   let isOver = false;
+  // A busy machine may need longer than that for what comes before the hang: a client that got so far only is more patient then.
+  const patience = setInterval(() => {
+    if (existsSync(hang.hangFile)) clearInterval(patience);
+    else
+      bed.deadlineMs = hangDeadlineMs * 2 ** Math.min(mostDoublings, hang.failures.filter(isDeadline).length);
+  }, patienceLookMs);
   try {
     const watched = watchHang(bed, { ...hang, isOver: () => isOver });
     const lived = life(patientTries).finally(() => {
@@ -114,6 +123,7 @@ async function liveThroughHang(
     const results = await Promise.allSettled([watched, lived]);
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   } finally {
+    clearInterval(patience);
     bed.deadlineMs = undefined;
   }
 }
