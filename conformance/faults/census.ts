@@ -1,5 +1,5 @@
 /** What there is on the machine of one daemon and its pods, counted, so that before and after can be compared. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { listMounts } from '#host/mount.ts';
@@ -70,10 +70,15 @@ export function describeDescriptors(bed: FaultBed): string[] {
     .toSorted();
 }
 
-/** Resident memory of the daemon after its garbage was collected, bytes. */
+const collectMs = 60_000;
+
+/** Resident memory of the daemon after its garbage was collected, bytes. The daemon answers nobody meanwhile. */
 export async function residentBytes(bed: FaultBed): Promise<number> {
+  const done = `${bed.faultFile}.collected`;
+  rmSync(done, { force: true });
   process.kill(bed.pid, 'SIGUSR2');
-  await delay(1000);
+  for (const endMs = performance.now() + collectMs; !existsSync(done); await delay(20))
+    if (performance.now() > endMs) throw new Error('the daemon did not collect its garbage');
   const status = readFileSync(`/proc/${bed.pid}/status`, 'latin1');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }

@@ -116,7 +116,8 @@ const effects = effectsFile === '' ? undefined : watchEffects(effectsFile);
 const pulseFile = process.env.BERTH_PULSE_FILE ?? '';
 if (pulseFile !== '') keepPulse(pulseFile);
 
-/** On SIGUSR2 all garbage goes, and malloc's free pieces, so that a test can tell memory in use from memory not yet given back. */
+/** On SIGUSR2 all garbage goes, and malloc's free pieces, so that a test can tell memory in use from memory not yet given back.
+ * `FILE.collected` tells when that is done. */
 process.on('SIGUSR2', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: object) => void;
@@ -125,6 +126,7 @@ process.on('SIGUSR2', async () => {
   // Not before: calls of FFI are watched only in modules that are loaded after effects.ts has done its work.
   const { releaseMemory } = await import('#host/memory.ts');
   releaseMemory();
+  if (file !== '') writeFileSync(`${file}.collected`, '');
 });
 
 if (faults.length > 0 || file !== '' || effects)

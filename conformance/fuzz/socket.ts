@@ -269,7 +269,7 @@ export async function fuzzSocket(
         Math.ceil((end - start) / 50),
       );
       await clear(bed);
-      if (start === first || end <= count / 2) early = await residentBytes(bed);
+      if (start === first || end <= count / 2) early = await watch.aside(() => residentBytes(bed));
     }
     await watch.stop();
     for (const { ms, verdict, words } of watch.stalls)

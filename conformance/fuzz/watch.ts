@@ -43,6 +43,8 @@ export class Watch {
   readonly #done: Promise<void>;
   readonly stalls: NoticedStall[] = [];
   #isStopped = false;
+  #pause: Promise<unknown> | undefined;
+  #probing: Promise<void> | undefined;
   slowestMs = 0;
   peakBytes = 0;
   probes = 0;
@@ -68,7 +70,9 @@ export class Watch {
   async #run(): Promise<void> {
     while (!this.#isStopped) {
       await delay(everyMs);
-      await this.#probe();
+      await this.#pause;
+      this.#probing = this.#probe();
+      await this.#probing;
       this.probes += 1;
       this.peakBytes = Math.max(this.peakBytes, this.#residentBytes());
     }
@@ -125,6 +129,19 @@ export class Watch {
       const end = (error: ServiceError | null) => resolve(status[error?.code ?? 0] ?? String(error?.code));
       this.#client.makeUnaryRequest(RuntimeService.Version.path, asIs, asIs, Buffer.alloc(0), options, end);
     });
+  }
+
+  /** Does what keeps the daemon from answering by our own doing, and asks nothing meanwhile. */
+  async aside<T>(work: () => Promise<T>): Promise<T> {
+    const pause = Promise.withResolvers<void>();
+    this.#pause = pause.promise;
+    try {
+      await this.#probing;
+      return await work();
+    } finally {
+      this.#pause = undefined;
+      pause.resolve();
+    }
   }
 
   #residentBytes(): number {
