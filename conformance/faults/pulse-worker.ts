@@ -1,43 +1,17 @@
 /** The thread that watches the pulse of its process; see pulse.ts. */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { workerData } from 'node:worker_threads';
 import type { PulseInput, Standstill } from './pulse.ts';
-import { note, sightOf } from './sight.ts';
+import { note, scheduleOf, sightOf, stolenMs } from './sight.ts';
 
 const { file, beats, delays } = workerData as PulseInput;
 
 const lookMs = 100;
 /** Shorter ones are of no interest. */
 const standstillMs = 1000;
-
-const task = `/proc/self/task/${process.pid}`;
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1').trim();
-  } catch {
-    return ''; // a kernel without this file
-  }
-}
-
-interface Schedule {
-  readonly cpuMs: number;
-  readonly readyMs: number;
-  readonly stolenMs: number;
-}
-
-/**
- * Milliseconds that the main thread has run, and waited for a processor (Documentation/scheduler/sched-stats.rst), and that the
- * host of this machine gave to others (proc(5), /proc/stat).
- */
-function schedule(): Schedule {
-  const [ran = 0, waited = 0] = read(`${task}/schedstat`).split(' ').map(Number);
-  const stolenTicks = Number(read('/proc/stat').split('\n')[0]?.split(/\s+/)[8] ?? 0);
-  return { cpuMs: ran / 1e6, readyMs: waited / 1e6, stolenMs: stolenTicks * 10 };
-}
 
 /** Where the main thread is when it next comes by a place where it can be stopped: right behind what it waited in. */
 class Whereabouts {
@@ -74,10 +48,13 @@ class Whereabouts {
 }
 
 const whereabouts = new Whereabouts();
+const now = () => ({ ...scheduleOf(process.pid), stolenMs: stolenMs() });
+type Before = ReturnType<typeof now>;
+
 const silentMs = (index: number) => Number(process.hrtime.bigint() - Atomics.load(beats, index)) / 1e6;
 
 /** Watches one standstill to its end and writes it down; `before` is from when all was well. */
-async function follow(what: Standstill['what'], index: number, before: Schedule): Promise<void> {
+async function follow(what: Standstill['what'], index: number, before: Before): Promise<void> {
   const atMs = Number(Atomics.load(beats, index)) / 1e6;
   const seen: Record<string, number> = {};
   if (index === 0) whereabouts.ask();
@@ -86,7 +63,7 @@ async function follow(what: Standstill['what'], index: number, before: Schedule)
     await delay(lookMs);
   }
   const forMs = Number(process.hrtime.bigint()) / 1e6 - atMs;
-  const after = schedule();
+  const after = now();
   await delay(lookMs); // until the places have arrived and the delay is in the histogram
   const [p50 = 0, p99 = 0, max = 0] = [...delays].map(Math.round);
   const standstill: Standstill = {
@@ -104,10 +81,10 @@ async function follow(what: Standstill['what'], index: number, before: Schedule)
 }
 
 async function watch(what: Standstill['what'], index: number): Promise<never> {
-  let before = schedule();
+  let before = now();
   for (;;) {
     if (silentMs(index) > standstillMs) await follow(what, index, before);
-    if (silentMs(index) < lookMs) before = schedule();
+    if (silentMs(index) < lookMs) before = now();
     await delay(lookMs);
   }
 }

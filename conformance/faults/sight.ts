@@ -25,3 +25,19 @@ export function sightOf(pid: number): string {
 export function note(seen: Record<string, number>, sight: string): void {
   seen[sight] = (seen[sight] ?? 0) + 1;
 }
+
+export interface Schedule {
+  readonly cpuMs: number;
+  readonly readyMs: number;
+}
+
+/** How long the main thread of a process has run so far, and could have run but was given no processor (sched-stats.rst). */
+export function scheduleOf(pid: number): Schedule {
+  const [ran = 0, waited = 0] = read(`/proc/${pid}/task/${pid}/schedstat`).split(' ').map(Number);
+  return { cpuMs: ran / 1e6, readyMs: waited / 1e6 };
+}
+
+/** What the host of this machine has given to others so far, of all processors (proc(5), /proc/stat). */
+export function stolenMs(): number {
+  return Number(read('/proc/stat').split('\n')[0]?.split(/\s+/)[8] ?? 0) * 10;
+}

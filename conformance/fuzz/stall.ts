@@ -1,7 +1,7 @@
 /** Times in which the daemon did not answer, and by what they were the machine's: not by how long they took, but by evidence. */
 import { readFileSync } from 'node:fs';
 import type { Standstill } from '../faults/pulse.ts';
-import { type ControlKind, kindOfWait, timeWithin } from './controls.ts';
+import { type ControlKind, kindOfWait } from './controls.ts';
 
 export interface Stall {
   readonly fromMs: number;
@@ -10,6 +10,9 @@ export interface Stall {
   readonly code: string;
   /** What its main thread was seen in meanwhile, from without: how often each. */
   readonly seen: Readonly<Record<string, number>>;
+  /** How long its main thread ran meanwhile, and could have run but was given no processor. */
+  readonly cpuMs: number;
+  readonly readyMs: number;
   /** What the daemon itself says of that time; see pulse.ts. */
   readonly standstills: readonly Standstill[];
   readonly controlsWaitedMs: Readonly<Record<ControlKind, number>>;
@@ -18,13 +21,14 @@ export interface Stall {
 }
 
 export interface Verdict {
-  /** `machine` only where something shows that anybody would have waited; what nothing explains is the daemon's. */
   readonly whose: 'daemon' | 'machine' | 'fuzzer';
+  /** What is left of the stall without what anybody would have waited for. */
+  readonly ownMs: number;
   readonly why: string;
 }
 
-/** An explanation must cover as much of a stall. */
-const share = 0.7;
+/** A daemon of which more than this is left has itself to blame. */
+const tolerableMs = 2000;
 
 /** The standstills in the file that `keepPulse` writes which overlap the time. */
 export function readStandstills(file: string, fromMs: number, toMs: number): Standstill[] {
@@ -41,37 +45,49 @@ export function readStandstills(file: string, fromMs: number, toMs: number): Sta
     .filter((each) => each.fromMs < toMs && each.fromMs + each.forMs > fromMs);
 }
 
-/** What the main thread was seen in most often, and in which share of the looks. */
-function commonSight(seen: Stall['seen']): { sight: string; part: number } {
-  const looks = Object.values(seen).reduce((sum, count) => sum + count, 0);
-  const [sight, count] = Object.entries(seen).toSorted(([, a], [, b]) => b - a)[0] ?? ['nowhere', 0];
-  return { sight, part: count / Math.max(1, looks) };
+/** What the main thread was seen in most often. */
+function commonSight({ seen }: Stall): string {
+  return Object.entries(seen).toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? 'nothing';
 }
 
-export function judge(stall: Stall): Verdict {
-  const stallMs = stall.toMs - stall.fromMs;
-  const covers = (ms: number) => ms >= share * stallMs;
-  if (covers(stall.fuzzerWaitedMs))
-    return { whose: 'fuzzer', why: `the fuzzer did not go on for ${Math.round(stall.fuzzerWaitedMs)} ms` };
+/** How long it slept in the kernel for what a control waited for at the same time, by the looks at it. */
+function sharedWaitMs({ seen, fromMs, toMs, controlsWaitedMs }: Stall): number {
+  const looks = Object.values(seen).reduce((sum, count) => sum + count, 0);
+  const byKind = new Map<ControlKind, number>();
+  for (const [sight, count] of Object.entries(seen)) {
+    const kind = /^[DS]/.test(sight) ? kindOfWait(sight) : undefined;
+    if (kind !== undefined) byKind.set(kind, (byKind.get(kind) ?? 0) + count / looks);
+  }
+  return [...byKind].reduce(
+    (sum, [kind, part]) => sum + Math.min(part * (toMs - fromMs), controlsWaitedMs[kind]),
+    0,
+  );
+}
+
+/** What the stall was, in words. */
+function describe(stall: Stall): string {
   const loops = stall.standstills.filter(({ what }) => what === 'event loop');
-  const spans = loops.map(({ fromMs, forMs }) => ({ fromMs, toMs: fromMs + forMs }));
-  if (!covers(timeWithin(spans, stall.fromMs, stall.toMs)))
-    return { whose: 'daemon', why: 'its event loop went on, and the call was not answered' };
-  const longest = loops.toSorted((a, b) => b.forMs - a.forMs)[0]!;
-  const sum = (each: (standstill: Standstill) => number) =>
-    loops.reduce((total, one) => total + each(one), 0);
-  if (covers(sum(({ readyMs }) => readyMs)))
-    return { whose: 'machine', why: 'its main thread could have run, and no processor was given to it' };
-  if (covers(sum(({ cpuMs }) => cpuMs)))
-    return {
-      whose: 'daemon',
-      why: `its main thread computed, in ${longest.places[0] ?? 'no function of ours'}`,
-    };
-  const { sight, part } = commonSight(stall.seen);
-  const where = `its main thread was seen in ${sight}, and went on in ${longest.places[0] ?? 'no function of ours'}`;
-  if (sight.startsWith('T')) return { whose: 'daemon', why: `somebody stopped it: ${where}` };
-  const kind = kindOfWait(sight);
-  if (kind !== undefined && part >= share && covers(stall.controlsWaitedMs[kind]))
-    return { whose: 'machine', why: `${where}; the control for ${kind} waited as long` };
-  return { whose: 'daemon', why: `${where}; no control that asks for the like waited as long` };
+  const stoodMs = loops.reduce((sum, { forMs }) => sum + forMs, 0);
+  const places = loops.toSorted((a, b) => b.forMs - a.forMs)[0]?.places ?? [];
+  return [
+    `of its main thread ${Math.round(stall.cpuMs)} ms at work, ${Math.round(stall.readyMs)} ms without a processor`,
+    `its event loop at a stand for ${stoodMs} ms`,
+    `seen most in ${commonSight(stall)}`,
+    `gone on in ${places[0] ?? 'no function of ours'}`,
+  ].join(', ');
+}
+
+/**
+ * Whose a stall was. What the main thread was ready to run for and was not let, and what it slept for in the kernel while a control
+ * that asks for the like slept as well, was the machine's; everything else is the daemon's, explained or not.
+ */
+export function judge(stall: Stall): Verdict {
+  const ofMachineMs = stall.readyMs + sharedWaitMs(stall);
+  const ownMs = Math.max(
+    0,
+    Math.round(stall.toMs - stall.fromMs - Math.max(stall.fuzzerWaitedMs, ofMachineMs)),
+  );
+  const why = describe(stall);
+  if (ownMs >= tolerableMs) return { whose: 'daemon', ownMs, why };
+  return { whose: stall.fuzzerWaitedMs > ofMachineMs ? 'fuzzer' : 'machine', ownMs, why };
 }

@@ -9,7 +9,7 @@ import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { RuntimeService } from '#proto/generated/cri.ts';
 import { cacheDir } from '../cache.ts';
 import type { FaultBed } from '../faults/bed.ts';
-import { note, sightOf } from '../faults/sight.ts';
+import { note, scheduleOf, sightOf } from '../faults/sight.ts';
 import { Controls, monotonicMs, timeWithin } from './controls.ts';
 import { gatherEvidence } from './evidence.ts';
 import { judge, readStandstills, type Stall, type Verdict } from './stall.ts';
@@ -95,7 +95,9 @@ export class Watch {
     const glance = setInterval(() => {
       if (this.#bed.pid !== 0 && monotonicMs() - fromMs > noticedMs / 2) note(seen, sightOf(this.#bed.pid));
     }, glanceMs);
+    const before = scheduleOf(this.#bed.pid);
     const code = await this.#askVersion();
+    const after = scheduleOf(this.#bed.pid);
     clearInterval(glance);
     for (const look of looks) clearTimeout(look);
     const toMs = monotonicMs();
@@ -103,10 +105,11 @@ export class Watch {
     if (code !== 'OK') this.silence = `Version answered ${code}`;
     if (toMs - fromMs < noticedMs) return;
     await delay(wordMs);
-    this.#note({ fromMs, toMs, code, seen }, file);
+    const [cpuMs, readyMs] = [after.cpuMs - before.cpuMs, after.readyMs - before.readyMs];
+    this.#note({ fromMs, toMs, code, seen, cpuMs, readyMs }, file);
   }
 
-  #note(time: Pick<Stall, 'fromMs' | 'toMs' | 'code' | 'seen'>, file: string): void {
+  #note(time: Omit<Stall, 'standstills' | 'controlsWaitedMs' | 'fuzzerWaitedMs'>, file: string): void {
     const stall: Stall = {
       ...time,
       standstills: readStandstills(this.#bed.pulseFile, time.fromMs, time.toMs),
@@ -119,7 +122,7 @@ export class Watch {
       `${JSON.stringify({ verdict, ...stall }, null, 2)}\n\nlog of berthd:\n${this.#bed.logTail(40)}\n`,
     );
     const ms = Math.round(time.toMs - time.fromMs);
-    const words = `no answer to Version for ${ms} ms (${time.code}), by the ${verdict.whose}: ${verdict.why}; evidence: ${file}`;
+    const words = `no answer to Version for ${ms} ms (${time.code}), ${verdict.ownMs} ms of them the ${verdict.whose === 'daemon' ? "daemon's" : `daemon's, the rest the ${verdict.whose}'s`}: ${verdict.why}; evidence: ${file}`;
     this.stalls.push({ ms, verdict, words });
   }
 
