@@ -26,6 +26,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 
 test('links are followed, also to names that look like those of removed files', async () => {
   mkdirSync(join(dir, 'a (deleted)'));
+  expect(await ensureHostPath(`${dir}/missing/..//a (deleted)/.`, sh, signal)).toBe(join(dir, 'a (deleted)'));
   writeFileSync(join(dir, 'a (deleted)', 'file\n'), '');
   symlinkSync('a (deleted)', join(dir, 'link'));
   expect(await ensureHostPath(join(dir, 'link'), sh, signal)).toBe(join(dir, 'a (deleted)'));

@@ -4,6 +4,7 @@
  * cache (openat2(2), RESOLVE_CACHED, Linux 5.12); for everything else, and to make a folder, a program is sent.
  */
 import { closeSync, readlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { abortError, RuntimeError } from '#base/errors.ts';
 import { describeStatus, run, succeeded } from './launch.ts';
 import { openCached } from './rooted.ts';
@@ -44,10 +45,11 @@ async function whileWanted<T>(work: Promise<T>, signal: AbortSignal, what: strin
 }
 
 /**
- * Follows the links of a path; what is missing is made as a folder with mode 0755. `sh` is the path of a shell. Throws
+ * Follows the links of a path, after `..` and slashes in it were resolved by its text; what is missing is made as a folder with mode 0755. `sh` is the path of a shell. Throws
  * InvalidArgument with the reason in words where that cannot be, Canceled or DeadlineExceeded at once when `signal` aborts.
  */
-export async function ensureHostPath(path: string, sh: string, signal: AbortSignal): Promise<string> {
+export async function ensureHostPath(named: string, sh: string, signal: AbortSignal): Promise<string> {
+  const path = resolve(named);
   const cached = findCached(path);
   if (cached !== undefined) return cached;
   const result = await whileWanted(
