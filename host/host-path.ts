@@ -45,8 +45,9 @@ async function whileWanted<T>(work: Promise<T>, signal: AbortSignal, what: strin
 }
 
 /**
- * Follows the links of a path, after `..` and slashes in it were resolved by its text; what is missing is made as a folder with mode 0755. `sh` is the path of a shell. Throws
- * InvalidArgument with the reason in words where that cannot be, Canceled or DeadlineExceeded at once when `signal` aborts.
+ * Follows the links of a path, when `..` and slashes in it have been resolved by its text; what is missing is made as a folder with
+ * mode 0755. `sh` is the path of a shell. Throws InvalidArgument with the reason in words where that cannot be, Canceled or
+ * DeadlineExceeded at once when `signal` aborts.
  */
 export async function ensureHostPath(named: string, sh: string, signal: AbortSignal): Promise<string> {
   const path = resolve(named);

@@ -272,6 +272,12 @@ export class FaultBed {
     }
   }
 
+  /** Takes back what was planned and has not happened, and ends a hang: whoever cleans up must not meet it. */
+  dropFaults(): void {
+    for (const plan of [this.faultFile, this.programFaultFile])
+      for (const file of [plan, `${plan}.hanging`]) rmSync(file, { force: true });
+  }
+
   /** What does not agree between records and machine, now; of images all if no pull is, or lately was, under way. */
   audit(arePullsOver = false): Promise<Finding[]> {
     return auditNode(this.config, {

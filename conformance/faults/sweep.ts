@@ -99,6 +99,7 @@ async function run(bed: FaultBed, trial: Trial): Promise<Outcome> {
     problem = error instanceof Error ? error.message : String(error);
     console.log(`FAILED ${nameOf(trial)}: ${problem}`);
     for (const failure of failures.slice(0, shownFailures)) console.log(`  on the way: ${failure}`);
+    bed.dropFaults();
     await bed.start();
     await clearPods(bed);
   }
