@@ -291,6 +291,7 @@ export async function buildServices(
       ipv4Subnet: config.network.defaultSubnetV4,
       ipv6Subnet: config.network.defaultSubnetV6,
     },
+    builtinPlugins: config.network.builtinPlugins,
     ipPreference: config.network.ipPreference,
     gracePeriods: config.network.expediteDetach ? gracePeriods : undefined,
     log,

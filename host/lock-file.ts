@@ -1,10 +1,11 @@
 /**
- * An exclusive lock on a file, held by the kernel for as long as this process lives: it needs no clean-up after a crash
+ * Exclusive locks on files, held by the kernel for as long as their process lives: they need no clean-up after a crash
  * and cannot be stale (flock(2)).
  */
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
 import { RuntimeError } from '#base/errors.ts';
+import { KeyedLock } from '#base/keyed-lock.ts';
 import { libc } from './libc.ts';
 import { hasOpen } from './proc.ts';
 
@@ -43,4 +44,81 @@ export function lockFile(path: string): () => void {
   ftruncateSync(fd);
   writeSync(fd, `${process.pid}\n`);
   return () => closeSync(fd);
+}
+
+const patienceMs = 60_000;
+
+/**
+ * A lock that this process shares with others who hold it for moments. Whoever has to wait does so in a thread of the pool,
+ * one for each lock at most, however many want it.
+ */
+export class SharedLock {
+  readonly #path: string;
+  readonly #mode: number;
+  readonly #patienceMs: number;
+  readonly #turns = new KeyedLock();
+  /** Resolves when a wait that was given up has had the lock after all, and let it go. */
+  #abandoned: Promise<void> | undefined;
+
+  /** `mode` is that of the file if it has to be made; its folder must be there when the lock is taken. */
+  constructor(path: string, mode: number, waitAtMostMs = patienceMs) {
+    this.#path = path;
+    this.#mode = mode;
+    this.#patienceMs = waitAtMostMs;
+  }
+
+  /**
+   * Does `work`, which must be synchronous, while nobody else holds the lock. Throws Unavailable when another process does
+   * not let go of it within a minute, Node's error if the file cannot be opened, and what `work` throws.
+   */
+  hold<T>(work: () => T): Promise<T> {
+    return this.#turns.run('', async () => {
+      const fd = await this.#take();
+      try {
+        return work();
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  async #take(): Promise<number> {
+    if (this.#abandoned) await this.#inTime(this.#abandoned);
+    const fd = openSync(this.#path, constants.O_RDONLY | constants.O_CREAT, this.#mode);
+    if (flockRaw(fd, LOCK_EX | LOCK_NB) === 0) return fd;
+    const taken = new Promise<void>((resolve, reject) => {
+      flockRaw.async(fd, LOCK_EX, (error: unknown, status: number) => {
+        const errno = koffi.errno();
+        if (!error && status === 0) resolve();
+        else reject(error ?? new RuntimeError('Internal', `lock ${this.#path}: errno ${errno}`));
+      });
+    });
+    try {
+      await this.#inTime(taken);
+      return fd;
+    } catch (error) {
+      this.#abandoned = taken
+        .catch(() => {}) // whoever waited has been told already
+        .then(() => {
+          closeSync(fd);
+          this.#abandoned = undefined;
+        });
+      throw error;
+    }
+  }
+
+  async #inTime(wait: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const text = `lock ${this.#path}: another process has held it for ${this.#patienceMs} ms`;
+        reject(new RuntimeError('Unavailable', text));
+      }, this.#patienceMs);
+    });
+    try {
+      await Promise.race([wait, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
 }

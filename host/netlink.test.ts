@@ -41,7 +41,7 @@ test('attributes are padded, but their length is not', () => {
 
 test('headers of addresses and routes', () => {
   expect(hex(addressHeader(AF_INET, 16, 0x102))).toBe('0210000002010000');
-  expect(hex(routeHeader(AF_INET, 0))).toBe('02000000fe04000100000000');
+  expect(hex(routeHeader(AF_INET, 0))).toBe('02000000fe03000100000000');
 });
 
 test('a datagram with several messages is split; what is cut off is left out', () => {

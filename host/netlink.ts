@@ -40,7 +40,7 @@ export const linkInfoAttributes = { kind: 1, data: 2, portKind: 4, portData: 5 }
 export const vethPeerAttribute = 1;
 export const bridgePortHairpinAttribute = 4;
 export const addressAttributes = { address: 1, local: 2, broadcast: 4, flags: 8 } as const;
-export const routeAttributes = { device: 4, gateway: 5 } as const;
+export const routeAttributes = { destination: 1, device: 4, gateway: 5 } as const;
 
 export const IFF_UP = 0x1;
 export const AF_UNSPEC = 0;
@@ -50,7 +50,8 @@ export const AF_INET6 = 10;
 export const IFA_F_NODAD = 0x2;
 
 const tableMain = 254;
-const protocolStatic = 4;
+/** RTPROT_BOOT: what `ip route` and the CNI plugins write. */
+const protocolBoot = 3;
 const scopeUniverse = 0;
 const typeUnicast = 1;
 
@@ -105,7 +106,7 @@ export function addressHeader(family: number, prefix: number, index: number): Bu
 
 /** What stands before the attributes of a unicast route of the main table; prefix 0 without a destination is the default route. */
 export function routeHeader(family: number, prefix: number): Buffer {
-  return Buffer.of(family, prefix, 0, 0, tableMain, protocolStatic, scopeUniverse, typeUnicast, 0, 0, 0, 0);
+  return Buffer.of(family, prefix, 0, 0, tableMain, protocolBoot, scopeUniverse, typeUnicast, 0, 0, 0, 0);
 }
 
 /** A whole message. `sequence` names it in the answer. */

@@ -1,6 +1,6 @@
 /**
- * PodNetwork: over CNI plugins by the configuration of the node's folder, or natively on Berth's default network where
- * there is none.
+ * PodNetwork: over CNI plugins by the configuration of the node's folder, or natively: on Berth's default network where
+ * there is none, and where built-in plugins are on for a configuration that they carry out (native/plugin-plan.ts).
  *
  * Order of an attach: collisions are refused, the debt is recorded, ADD runs (or the kernel is asked), the result is kept,
  * host ports are published. A detach runs it backwards as the debt says, with the configuration that ADD used. The caller
@@ -15,11 +15,13 @@ import type { Log } from '#base/log.ts';
 import type { GracePeriods } from '#host/grace-periods.ts';
 import { defaultPath } from '#host/launch.ts';
 import { isNamespacePin } from '#host/mount.ts';
+import { BuiltinPlugins } from './builtin-plugins.ts';
 import { type Cidr, formatCidr, parseAddress, parseCidr } from './cidr.ts';
 import { ResultCache } from './cni/cache.ts';
 import { capabilityArgsOf, cniArgsOf, hasCapability } from './cni/capabilities.ts';
 import { isCniName, type NetworkList, parseNetworkList } from './cni/config.ts';
 import { ConfigFolder } from './cni/config-folder.ts';
+import { isMissingPlugin } from './cni/errors.ts';
 import { type Attachment, PluginRunner } from './cni/exec.ts';
 import { addList, checkList, collectGarbageOfList, deleteList } from './cni/invoke.ts';
 import {
@@ -29,7 +31,7 @@ import {
   orderByPreference,
   type ResultIp,
 } from './cni/result.ts';
-import { type Debt, DebtBook } from './debts.ts';
+import { type Debt, DebtBook, type NativeAttachment } from './debts.ts';
 import {
   DefaultNetwork,
   type DefaultNetworkOptions,
@@ -37,11 +39,12 @@ import {
   type PreparedNetwork,
 } from './default-network.ts';
 import { Firewall } from './firewall.ts';
+import { enableForwarding } from './forwarding.ts';
 import { listPublished, makePublication, refuseCollisions } from './host-ports.ts';
 import { findDeviceTowards, listHostRoutes } from './host-routes.ts';
-import { AddressBook } from './native/addresses.ts';
 import { BridgeNetwork } from './native/bridge-network.ts';
 import { type BridgePlan, hostLinkName } from './native/changes.ts';
+import type { PluginPlan } from './native/plugin-plan.ts';
 import type { NetworkStatus, PodNetwork, PodNetworkRequest, PodNetworkResult } from './pod-network.ts';
 import { ProgramPaths } from './program-path.ts';
 import { Readiness } from './readiness.ts';
@@ -57,6 +60,8 @@ export interface CniPodNetworkOptions {
   readonly stateDir: string;
   /** False: without a CNI configuration there is no pod network. */
   readonly defaultNetwork: DefaultNetworkOptions | false;
+  /** Whether Berth does by itself what known plugins would do, where it knows all of a configuration. Default false. */
+  readonly builtinPlugins?: boolean;
   readonly log: Log;
   /** Shortened while plugins detach a pod; undefined: they are as long as they are. */
   readonly gracePeriods?: Pick<GracePeriods, 'expedited'> | undefined;
@@ -78,13 +83,29 @@ const delTimeoutMs = 60_000;
 
 interface Selection {
   readonly list: NetworkList;
-  /** Of the default network; undefined for a CNI configuration. */
+  /** How to attach natively; undefined if the plugins run. */
   readonly plan: BridgePlan | undefined;
+  /** Of a CNI configuration that is carried out without its plugins. */
+  readonly builtin: PluginPlan | undefined;
+}
+
+/** Where addresses may be that a debt of ours, or one that nobody can read, is about. */
+function addressFoldersOf(
+  { native, isDefault }: Debt,
+  ofDefault: BridgePlan['addresses'],
+  builtin: PluginPlan | undefined,
+): BridgePlan['addresses'][] {
+  if (native?.addressDir !== undefined) return [{ dir: native.addressDir, isShared: true }];
+  return builtin && !isDefault ? [ofDefault, builtin.bridge.addresses] : [ofDefault];
 }
 
 function attachmentOf(debt: Debt, netnsPath: string): Attachment {
   const { sandboxId, args, capabilityArgs } = debt;
   return { containerId: sandboxId, netnsPath, ifName: debt.ifName, args, capabilityArgs };
+}
+
+function unrecordable(sandboxId: string, cause: unknown): RuntimeError {
+  return new RuntimeError('Internal', `attaching sandbox ${sandboxId}: its record cannot be kept`, { cause });
 }
 
 export class CniPodNetwork implements PodNetwork {
@@ -95,7 +116,7 @@ export class CniPodNetwork implements PodNetwork {
   readonly #cache: ResultCache;
   readonly #debts: DebtBook;
   readonly #firewall: Firewall;
-  readonly #addresses: AddressBook;
+  readonly #builtin: BuiltinPlugins;
   readonly #bridges: BridgeNetwork;
   readonly #default: DefaultNetwork;
   readonly #readiness: Readiness;
@@ -120,14 +141,16 @@ export class CniPodNetwork implements PodNetwork {
     this.#debts = new DebtBook(`${stateDir}/debts`, log);
     this.#firewall = new Firewall({ programs, log, table: options.firewallTable ?? 'berth' });
     const chosen = options.defaultNetwork || defaultNetworkOptions;
-    this.#addresses = new AddressBook(`${stateDir}/ipam/${chosen.name}`, log);
-    this.#bridges = new BridgeNetwork(this.#addresses, log);
+    this.#bridges = new BridgeNetwork(log);
     this.#default = new DefaultNetwork(chosen, stateDir, this.#bridges, log);
+    const isEnabled = options.builtinPlugins ?? false;
+    this.#builtin = new BuiltinPlugins({ isEnabled, stateDir, usedBridge: chosen.bridge, log });
     this.#readiness = new Readiness({
       confDir: options.confDir,
       hasDefaultNetwork: options.defaultNetwork !== false,
       runner: this.#runner,
       firewall: this.#firewall,
+      builtin: this.#builtin,
       now: options.now,
     });
   }
@@ -135,17 +158,17 @@ export class CniPodNetwork implements PodNetwork {
   async start(): Promise<void> {
     this.#folder.start();
     const isPublished = this.#restorePublications();
-    const needsMasquerade = this.#isDefaultActive() || this.#hasDefaultDebts();
-    if (needsMasquerade) this.#firewall.setMasquerade(this.#default.prefixes);
-    if (isPublished || this.#default.isPlanned) {
+    if (isPublished || this.#default.isPlanned || this.#builtin.hasRules) {
       try {
-        await this.#firewall.apply(true);
+        await this.#masquerade(true);
       } catch (error) {
         this.#log.error({ err: error }, `packet rules of running pods are not in place: ${messageOf(error)}`);
       }
     }
-    if (this.#default.isPlanned) this.#bridges.removeCut();
-    this.#addresses.releaseOrphans(
+    // Of whichever network they were: built-in plugins may have been on until now.
+    this.#bridges.removeCut();
+    const addresses = this.#bridges.bookOf(this.#default.addresses);
+    addresses.releaseOrphans(
       (sandboxId) =>
         this.#debts.has(sandboxId) || this.#cache.findByContainer(sandboxId, ifName) !== undefined,
     );
@@ -173,26 +196,27 @@ export class CniPodNetwork implements PodNetwork {
     const published = listPublished(request.portMappings);
     refuseCollisions(sandboxId, published, this.#debts.list());
     if (this.#debts.has(sandboxId)) await this.#pay(this.#debtOf(sandboxId)!, request.netnsPath, undefined);
-    const { list, plan } = await this.#select();
+    const { list, plan, builtin } = await this.#select();
     try {
       refuseCollisions(sandboxId, published, this.#debts.list());
       const debt: Debt = {
         sandboxId,
         networkName: list.name,
-        isDefault: plan !== undefined,
+        isDefault: plan !== undefined && !builtin,
         config: list.text,
         ifName,
         netnsPath: request.netnsPath,
         args: cniArgsOf(request),
         capabilityArgs: capabilityArgsOf(request, list, this.#podCidrs.map(formatCidr)),
         hostPorts: published,
-        portPublisher: hasCapability(list, 'portMappings') ? 'plugin' : 'berth',
+        portPublisher: !builtin && hasCapability(list, 'portMappings') ? 'plugin' : 'berth',
         createdAtMs: this.#options.now(),
       };
       if (debt.portPublisher === 'berth' && published.length > 0) this.#firewall.requireProgram();
+      if (builtin) return await this.#connectAsPlugins(debt, builtin, signal);
       return await (plan ? this.#connectNatively(debt, plan, signal) : this.#connect(debt, list, signal));
     } finally {
-      if (plan) this.#defaultAttaching -= 1;
+      if (plan && !builtin) this.#defaultAttaching -= 1;
     }
   }
 
@@ -209,9 +233,8 @@ export class CniPodNetwork implements PodNetwork {
     if (!debt)
       throw new RuntimeError('NotFound', `checking the network of sandbox ${sandboxId}: it is not attached`);
     if (debt.native) {
-      const { hostLink, result } = debt.native;
-      const addresses = this.#readIps(debt, result).map(({ address }) => address);
-      this.#bridges.check(sandboxId, hostLink, debt.netnsPath, addresses);
+      const addresses = this.#readIps(debt, this.#resultOf(debt)).map(({ address }) => address);
+      this.#bridges.check(sandboxId, debt.native.hostLink, debt.netnsPath, addresses);
       return true;
     }
     const cached = this.#cache.find(debt.networkName, sandboxId, debt.ifName);
@@ -222,7 +245,8 @@ export class CniPodNetwork implements PodNetwork {
 
   async collectGarbage(signal?: AbortSignal): Promise<void> {
     const list = this.#folder.content.chosen?.list;
-    if (!list) return;
+    // Versions that are carried out without plugins know no garbage collection; what their pods have, debts tell.
+    if (!list || this.#builtin.read(list).plan) return;
     // Attachments in libcni's cache are valid too: another tool may use the same network.
     const cached = this.#cache.listByNetwork(list.name);
     const valid = new Map(cached.map((entry) => [entry.containerId, entry.ifName]));
@@ -254,9 +278,15 @@ export class CniPodNetwork implements PodNetwork {
         network: text === undefined ? undefined : JSON.parse(text),
         isDefaultNetwork: this.#isDefaultActive(),
         defaultNetworkPrefixes: this.#default.prefixes.map(formatCidr),
+        ...(chosen && { builtinPlugins: this.#describeBuiltin(chosen.list) }),
       },
       lastLoadError: lastError,
     };
+  }
+
+  #describeBuiltin(list: NetworkList): { isUsed: boolean; reason: string } {
+    const { plan, reason } = this.#builtin.read(list);
+    return { isUsed: plan !== undefined, reason };
   }
 
   setPodCidr(cidr: string): void {
@@ -279,7 +309,10 @@ export class CniPodNetwork implements PodNetwork {
   /** The network for a new pod. For the default network the caller lowers `#defaultAttaching` when its attach has ended. */
   async #select(): Promise<Selection> {
     const { chosen, lastError } = this.#folder.content;
-    if (chosen) return { list: chosen.list, plan: undefined };
+    if (chosen) {
+      const { plan: builtin } = this.#builtin.read(chosen.list);
+      return { list: chosen.list, plan: builtin?.bridge, builtin };
+    }
     const { confDir } = this.#options;
     if (!this.#isDefaultActive()) {
       const problem = lastError === '' ? `no CNI configuration in ${confDir}` : lastError;
@@ -292,7 +325,7 @@ export class CniPodNetwork implements PodNetwork {
         const prepared = this.#prepared;
         const ready = await prepared;
         // Changed meanwhile (pod prefix, retirement): what was awaited no longer holds.
-        if (prepared === this.#prepared) return ready;
+        if (prepared === this.#prepared) return { ...ready, builtin: undefined };
       }
     } catch (error) {
       this.#prepared = undefined;
@@ -304,8 +337,7 @@ export class CniPodNetwork implements PodNetwork {
   #prepareDefault(): Promise<PreparedNetwork> {
     return this.#lock.run('default', async () => {
       const prepared = await this.#default.ensure(this.#hasDefaultDebts());
-      this.#firewall.setMasquerade(this.#default.prefixes);
-      await this.#firewall.apply();
+      await this.#masquerade();
       return prepared;
     });
   }
@@ -314,6 +346,27 @@ export class CniPodNetwork implements PodNetwork {
     this.#retireIfIdle().catch((error: unknown) =>
       this.#log.warn({ err: error }, `taking down the default network: ${messageOf(error)}`),
     );
+    if (this.#builtin.hasRules) this.#dropMasquerade();
+  }
+
+  /** Has the packet rules say what is to be masqueraded now, for the default network and for CNI networks. */
+  #masquerade(force = false): Promise<void> {
+    return this.#lock.run('masquerade', () => {
+      const list = this.#folder.content.chosen?.list;
+      const wanted = this.#builtin.wantedFor(this.#debts.list(), list && this.#builtin.read(list).plan);
+      const isDefaultUsed = this.#isDefaultActive() || this.#hasDefaultDebts() || this.#defaultAttaching > 0;
+      const ofDefault = isDefaultUsed ? this.#default.prefixes : [];
+      return this.#builtin.apply(this.#firewall, { wanted, ofDefault }, force);
+    });
+  }
+
+  /** Takes back rules that nobody needs any more: a rule that stays does no harm, and goes with the next one. */
+  async #dropMasquerade(): Promise<void> {
+    try {
+      await this.#masquerade();
+    } catch (error) {
+      this.#log.warn({ err: error }, `a masquerade rule that nobody needs stays: ${messageOf(error)}`);
+    }
   }
 
   /** Takes the default network down once it has given way and its last pod is gone. */
@@ -323,8 +376,7 @@ export class CniPodNetwork implements PodNetwork {
       if (this.#isDefaultActive() || this.#defaultAttaching > 0 || this.#hasDefaultDebts()) return;
       this.#prepared = undefined;
       await this.#default.retire();
-      this.#firewall.setMasquerade(this.#default.prefixes);
-      await this.#firewall.apply();
+      await this.#masquerade();
       this.#log.info('the default network gave way to a CNI configuration');
     });
   }
@@ -340,11 +392,7 @@ export class CniPodNetwork implements PodNetwork {
     ]);
     try {
       if (added.status === 'rejected') throw added.reason;
-      if (recorded.status === 'rejected') {
-        throw new RuntimeError('Internal', `attaching sandbox ${sandboxId}: its record cannot be kept`, {
-          cause: recorded.reason,
-        });
-      }
+      if (recorded.status === 'rejected') throw unrecordable(sandboxId, recorded.reason);
       this.#cache.write({ ...attachment, networkName: list.name, config: list.text, result: added.value });
       return await this.#finish(debt, added.value, signal);
     } catch (error) {
@@ -365,6 +413,42 @@ export class CniPodNetwork implements PodNetwork {
     try {
       await this.#debts.record(debt);
       await this.#bridges.connect(connection);
+      return await this.#finish(debt, result, signal);
+    } catch (error) {
+      await this.#undo(debt);
+      throw error;
+    }
+  }
+
+  /**
+   * What the plugins of a CNI configuration would do. Others reserve addresses in the same folder, so that nothing would tell
+   * later that a reservation is ours: the debt comes first, as durable as where plugins run.
+   */
+  async #connectAsPlugins(
+    attached: Debt,
+    { bridge: plan, masquerade }: PluginPlan,
+    signal: AbortSignal | undefined,
+  ): Promise<PodNetworkResult> {
+    const { sandboxId, networkName, config, netnsPath } = attached;
+    const native: NativeAttachment = {
+      hostLink: hostLinkName(sandboxId),
+      addressDir: plan.addresses.dir,
+      masquerade: masquerade.map(formatCidr),
+    };
+    const debt: Debt = { ...attached, native };
+    const durable = this.#debts.record(debt);
+    durable.catch(() => {}); // told below
+    try {
+      if (plan.isGateway) enableForwarding(plan.subnets.map(({ prefix }) => prefix.family));
+      if (masquerade.length > 0) await this.#masquerade();
+      const connection = await this.#bridges.prepare(sandboxId, netnsPath, ifName, plan);
+      throwIfAborted(signal, `attaching sandbox ${sandboxId}`);
+      const { result } = connection;
+      this.#cache.write({ ...attachmentOf(debt, netnsPath), networkName, config, result });
+      await this.#bridges.connect(connection);
+      await durable.catch((cause: unknown) => {
+        throw unrecordable(sandboxId, cause);
+      });
       return await this.#finish(debt, result, signal);
     } catch (error) {
       await this.#undo(debt);
@@ -441,7 +525,7 @@ export class CniPodNetwork implements PodNetwork {
     return native?.result ?? this.#cache.find(networkName, sandboxId, ifName)?.result;
   }
 
-  /** The host's ends of a pod's links on the default network. */
+  /** The host's ends of the links of a pod that was attached natively. */
   #hostLinksOf(debt: Debt): string[] {
     const own = debt.native?.hostLink ?? hostLinkName(debt.sandboxId);
     const result = this.#resultOf(debt);
@@ -479,19 +563,31 @@ export class CniPodNetwork implements PodNetwork {
     const { sandboxId, networkName } = debt;
     this.#firewall.withdraw(sandboxId);
     if (debt.portPublisher === 'berth' && debt.hostPorts.length > 0) await this.#firewall.apply();
-    // Reservations and links of the default network are told by the sandbox's id, whoever made them.
-    const isDamaged = this.#debts.has(sandboxId) && !this.#debts.find(sandboxId);
-    if (debt.isDefault || isDamaged) await this.#bridges.disconnect(sandboxId, this.#hostLinksOf(debt));
-    if (!debt.isDefault && debt.config !== '') {
-      const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
+    // Reservations and links of ours are told by the sandbox's id, whoever made them.
+    const isUnknown = !this.#debts.find(sandboxId);
+    const isOurs = debt.native !== undefined || debt.isDefault;
+    const hasPlugins = !isOurs && debt.config !== '';
+    const list = hasPlugins ? parseNetworkList(debt.config, `of sandbox ${sandboxId}`) : undefined;
+    const builtin = isUnknown && list ? this.#builtin.read(list).plan : undefined;
+    if (isOurs || isUnknown) {
+      const folders = addressFoldersOf(debt, this.#default.addresses, builtin);
+      await this.#bridges.disconnect(sandboxId, this.#hostLinksOf(debt), folders);
+    }
+    if (list) {
       const attachment = attachmentOf(debt, netnsPath);
       const limits = { timeoutMs: delTimeoutMs, signal };
       const detach = () => deleteList(this.#runner, list, attachment, this.#resultOf(debt), limits);
       const { gracePeriods } = this.#options;
-      await (gracePeriods ? gracePeriods.expedited(detach) : detach());
+      try {
+        await (gracePeriods ? gracePeriods.expedited(detach) : detach());
+      } catch (error) {
+        // Where no plugin is installed, none has attached the pod.
+        if (!builtin || !isMissingPlugin(error)) throw error;
+      }
     }
     this.#cache.remove(networkName, sandboxId, debt.ifName);
     this.#debts.forget(sandboxId);
+    if (this.#builtin.hasRules && (isUnknown || debt.native?.masquerade)) await this.#dropMasquerade();
     if (!debt.isDefault || this.#hasDefaultDebts()) return;
     // Nothing holds the prefixes any more: the next pod takes them as they should be by then.
     this.#prepared = undefined;

@@ -27,15 +27,19 @@ export interface Debt {
   readonly hostPorts: readonly PortMapping[];
   readonly portPublisher: PortPublisher;
   readonly createdAtMs: number;
-  /** How Berth attached it by itself; absent where plugins did, as an older Berth had them do for its default network. */
+  /** How Berth attached it by itself; absent where plugins did, as an older Berth had them do for its default network too. */
   readonly native?: NativeAttachment;
 }
 
 export interface NativeAttachment {
   /** Name of the host's end of the link. */
   readonly hostLink: string;
-  /** The CNI result, which is known before anything is done. */
-  readonly result: unknown;
+  /** The CNI result, on the default network; that of a CNI network is in libcni's cache. */
+  readonly result?: unknown;
+  /** The folder of a CNI network's addresses, which others use as well; absent on the default network. */
+  readonly addressDir?: string;
+  /** Prefixes that are masqueraded for the pod, beside those of the default network. */
+  readonly masquerade?: readonly string[];
 }
 
 const suffix = '.json';
@@ -107,11 +111,11 @@ export class DebtBook {
    * Records a debt: at once for a kill of this process, and for a power loss when the promise resolves. What ADD leaves
    * on disk meanwhile is no safer than that, so ADD need not wait for it. Throws or rejects with Node's error.
    *
-   * Of what Berth attaches by itself a power loss leaves nothing but address reservations, which are given back without
-   * their debt too: that record is as safe as they are, and nobody waits for the disk.
+   * Of what is attached to the default network a power loss leaves nothing but address reservations, which are given back
+   * without their debt too: that record is as safe as they are, and nobody waits for the disk.
    */
   record(debt: Debt): Promise<void> {
-    if (debt.native) {
+    if (debt.native && debt.native.addressDir === undefined) {
       writeRecord(this.#path(debt.sandboxId), JSON.stringify(debt), 0o600);
       this.#debts.set(debt.sandboxId, debt);
       return Promise.resolve();

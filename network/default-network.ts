@@ -2,19 +2,18 @@
  * Berth's own network, for a host where no CNI configuration exists: a bridge, IPv4 and (unless the host has it off) IPv6.
  * Its prefixes are chosen once, clear of the host's routes, and kept in a plan file; that file also tells that the bridge
  * and its masquerade rule may be there. Pods are connected by native/bridge-network.ts, without any program.
- *
- * Forwarding, once switched on for the pods, stays on: other software may have come to need it, and no peer takes it back.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { type Cidr, formatCidr, type IpFamily, makeCidr, overlaps, parseCidr } from './cidr.ts';
+import { type Cidr, formatCidr, type IpFamily, lastAddress, makeCidr, overlaps, parseCidr } from './cidr.ts';
 import { type NetworkList, parseNetworkList } from './cni/config.ts';
+import { enableForwarding, readSysctl } from './forwarding.ts';
 import { type HostRoute, listHostRoutes } from './host-routes.ts';
 import type { BridgeNetwork } from './native/bridge-network.ts';
-import type { BridgePlan } from './native/changes.ts';
+import type { BridgePlan, PodSubnet } from './native/changes.ts';
 import { readRecord, removeRecord, writeDurableRecord } from './record-file.ts';
 
 export interface DefaultNetworkOptions {
@@ -43,6 +42,14 @@ interface Plan {
 }
 
 const cniVersion = '1.0.0';
+
+/** The bridge has the first address of a prefix, pods those after it; the last one is that of broadcast. */
+function subnetOf(prefix: Cidr): PodSubnet {
+  const gateway = { family: prefix.family, value: prefix.base + 1n };
+  return { prefix, gateway, first: gateway.value + 1n, last: lastAddress(prefix).value - 1n };
+}
+
+const everywhere = ({ family }: Cidr): Cidr => makeCidr(family, 0n, 0);
 const ethernetMtu = 1500;
 
 /** What pods are attached with. */
@@ -106,10 +113,6 @@ function takenOnHost(): HostRoute[] {
   return [...listHostRoutes(), ...addresses];
 }
 
-function readSysctl(path: string): string {
-  return (readRecord(`/proc/sys/${path}`) ?? '').trim();
-}
-
 function hasIpv6(): boolean {
   return (
     readSysctl('net/ipv6/conf/all/disable_ipv6') === '0' &&
@@ -139,6 +142,11 @@ export class DefaultNetwork {
     this.#bridges = bridges;
     this.#log = log;
     this.#plan = this.#readPlan();
+  }
+
+  /** Where its addresses are reserved. */
+  get addresses(): BridgePlan['addresses'] {
+    return { dir: `${this.#stateDir}/ipam/${this.options.name}`, isShared: false };
   }
 
   get #planPath(): string {
@@ -227,9 +235,21 @@ export class DefaultNetwork {
         this.#plan = wanted;
       }
     }
-    this.#enableForwarding();
+    const { prefixes } = this;
+    enableForwarding(prefixes.map(({ family }) => family));
     const mtu = narrowMtu(taken);
-    const plan = { bridge: this.#plan!.bridge, prefixes: this.prefixes, mtuBytes: mtu ?? ethernetMtu };
+    const plan: BridgePlan = {
+      bridge: this.#plan!.bridge,
+      network: 'the default network',
+      subnets: prefixes.map(subnetOf),
+      routes: prefixes.map((prefix) => ({ destination: everywhere(prefix), gateway: undefined })),
+      mtuBytes: mtu ?? ethernetMtu,
+      isGateway: true,
+      hasHairpin: true,
+      found: 'adopt',
+      addresses: this.addresses,
+      cniVersion,
+    };
     return { plan, list: this.#makeList(this.#plan!, mtu) };
   }
 
@@ -258,17 +278,6 @@ export class DefaultNetwork {
       ],
     });
     return parseNetworkList(text, 'of the default network');
-  }
-
-  #enableForwarding(): void {
-    if (readSysctl('net/ipv4/ip_forward') === '0') writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
-    if (this.#plan?.ipv6 === '' || readSysctl('net/ipv6/conf/all/forwarding') !== '0') return;
-    // A host that forwards ignores router advertisements and so loses its own default route, unless told to heed them.
-    for (const { device, isAdvertised } of listHostRoutes()) {
-      const path = `net/ipv6/conf/${device}/accept_ra`;
-      if (isAdvertised && readSysctl(path) === '1') writeFileSync(`/proc/sys/${path}`, '2');
-    }
-    writeFileSync('/proc/sys/net/ipv6/conf/all/forwarding', '1');
   }
 
   /** Takes the network down: bridge and plan. Only for a network without pods. Idempotent; what fails is logged and tried at the next call. */

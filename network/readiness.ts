@@ -1,5 +1,6 @@
 /** Whether a pod could be attached now, and if not, what to do about it: the CRI's NetworkReady condition. */
 import { messageOf } from '#base/errors.ts';
+import type { BuiltinPlugins } from './builtin-plugins.ts';
 import type { NetworkList } from './cni/config.ts';
 import type { FolderContent } from './cni/config-folder.ts';
 import type { PluginRunner } from './cni/exec.ts';
@@ -10,6 +11,7 @@ import type { NetworkStatus } from './pod-network.ts';
 /** The reason that other runtimes give and that tools look for. */
 const notReady = 'NetworkPluginNotReady';
 const ready: NetworkStatus = { isReady: true, reason: '', message: '' };
+const needsNft = 'needs the program nft; install the package nftables';
 const askTimeoutMs = 10_000;
 /** The kubelet asks every few seconds; plugins are asked at most this often. */
 const reuseMs = 5_000;
@@ -24,6 +26,7 @@ export interface ReadinessOptions {
   readonly hasDefaultNetwork: boolean;
   readonly runner: PluginRunner;
   readonly firewall: Firewall;
+  readonly builtin: BuiltinPlugins;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -38,15 +41,22 @@ export class Readiness {
 
   /** The status with this content of the configuration folder. Never rejects. */
   async get({ chosen, hasCandidates, lastError }: FolderContent): Promise<NetworkStatus> {
-    const { confDir, hasDefaultNetwork, firewall } = this.#options;
+    const { confDir, hasDefaultNetwork, firewall, builtin } = this.#options;
     if (chosen) {
+      const { plan } = builtin.read(chosen.list);
+      if (plan) {
+        const needsRules = plan.publishesPorts || plan.masquerade.length > 0;
+        return !needsRules || firewall.isAvailable
+          ? ready
+          : failed(`the network ${chosen.list.name} ${needsNft}`);
+      }
       const missing = this.#findMissing(chosen.list.plugins.map(({ type }) => type));
       return missing ?? this.#askPlugins(chosen.list);
     }
     if (hasCandidates) return failed(`no valid CNI configuration in ${confDir}: ${lastError}`);
     if (!hasDefaultNetwork) return failed(`no CNI configuration in ${confDir}`);
     if (!firewall.isAvailable) {
-      return failed('the default network needs the program nft; install the package nftables');
+      return failed(`the default network ${needsNft}`);
     }
     return ready;
   }

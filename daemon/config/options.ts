@@ -189,6 +189,11 @@ export const options = {
       true,
       'Whether the kernel may end RCU grace periods at once (/sys/kernel/rcu_expedited) while CNI plugins detach a pod: 40 ms less for each. Never done on real-time kernels, or where rcu_expedited or rcu_normal is set.',
     ),
+    builtin_plugins: option(
+      boolean,
+      false,
+      'Whether berthd itself does what the CNI plugins bridge, host-local and portmap would do, for configurations of nothing else that it knows wholly; the programs of the node then do not run. For others they run, and Status says why.',
+    ),
     default_network: option(
       boolean,
       true,

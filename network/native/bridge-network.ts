@@ -21,19 +21,28 @@ import {
 } from '#host/netlink.ts';
 import { findLinkIndex, insideNetns } from '#host/netns-socket.ts';
 import { type NetlinkChange, RouteSocket } from '#host/rtnetlink.ts';
-import { addressOf, formatAddress, type IpAddress, parseAddress } from '../cidr.ts';
+import {
+  addressOf,
+  formatAddress,
+  formatCidr,
+  type IpAddress,
+  makeCidr,
+  overlaps,
+  parseAddress,
+} from '../cidr.ts';
+import { isAtLeast } from '../cni/version.ts';
 import { readRecord } from '../record-file.ts';
-import type { AddressBook } from './addresses.ts';
+import { AddressBook } from './addresses.ts';
 import {
   type BridgePlan,
   configurePod,
   cutLink,
   describePodLink,
   dropAddress,
-  gatewayOf,
   makeBridge,
   makePodLink,
   type PodLink,
+  type PodSubnet,
   prepareBridge,
   removeCutLinks,
   removeLink,
@@ -43,7 +52,10 @@ import {
 interface Bridge {
   readonly index: number;
   readonly mac: string;
+  /** Of the links on it. */
   readonly mtuBytes: number;
+  /** What it was set up by: another plan has it looked at again. */
+  readonly plan: BridgePlan;
 }
 
 /** A pod's connection with its addresses reserved; `connect` makes the rest. */
@@ -52,7 +64,7 @@ export interface Connection {
   readonly bridge: Bridge;
   readonly link: PodLink;
   readonly netnsPath: string;
-  /** CNI SPEC, section 5, version 1.0.0. */
+  /** CNI SPEC, section 5, of the plan's version. */
   readonly result: unknown;
 }
 
@@ -61,8 +73,9 @@ const permanentMac = '3';
 const linkScope = 253;
 
 export class BridgeNetwork {
-  readonly #addresses: AddressBook;
   readonly #log: Log;
+  /** By folder. */
+  readonly #books = new Map<string, AddressBook>();
   readonly #lock = new KeyedLock();
   /** Bridges that were set up by this process, by name. */
   readonly #bridges = new Map<string, Bridge>();
@@ -70,9 +83,18 @@ export class BridgeNetwork {
   #removals: RouteSocket | undefined;
   #removal: NodeJS.Timeout | undefined;
 
-  constructor(addresses: AddressBook, log: Log) {
-    this.#addresses = addresses;
+  constructor(log: Log) {
     this.#log = log;
+  }
+
+  /** The addresses of a folder, always by the same object. Shared folders are those of CNI networks. */
+  bookOf(addresses: BridgePlan['addresses']): AddressBook {
+    const { dir, isShared } = addresses;
+    const known = this.#books.get(dir);
+    if (known) return known;
+    const book = new AddressBook(dir, this.#log, isShared);
+    this.#books.set(dir, book);
+    return book;
   }
 
   /**
@@ -81,10 +103,11 @@ export class BridgeNetwork {
    */
   async prepare(sandboxId: string, netnsPath: string, ifName: string, plan: BridgePlan): Promise<Connection> {
     const bridge = await this.#ensureBridge(plan);
-    const reserved = this.#addresses.reserve(plan.prefixes, sandboxId, ifName);
-    const addresses = plan.prefixes.map((prefix, index) => ({
+    const owner = { sandboxId, ifName, network: plan.network };
+    const reserved = await this.bookOf(plan.addresses).reserve(plan.subnets, owner);
+    const addresses = plan.subnets.map((subnet, index) => ({
       address: parseAddress(reserved[index]!)!,
-      prefix,
+      subnet,
     }));
     const link = describePodLink(sandboxId, ifName, addresses);
     return { plan, bridge, link, netnsPath, result: makeResult(plan, bridge, link, netnsPath) };
@@ -98,10 +121,11 @@ export class BridgeNetwork {
       const pod = insideNetns(netnsPath, () => {
         const index = findLinkIndex(link.podName);
         if (needsIpv6) allowIpv6(link.podName);
+        if (plan.found !== 'adopt') setAsPlugins(link.podName);
         return { index, socket: RouteSocket.open() };
       });
       try {
-        await pod.socket.change(configurePod(link, pod.index));
+        await pod.socket.change(configurePod(link, pod.index, plan.routes));
       } finally {
         pod.socket.close();
       }
@@ -117,7 +141,7 @@ export class BridgeNetwork {
     const make = () =>
       this.#change([
         ...prepareBridge(plan, bridge.index),
-        ...makePodLink(link, bridge.index, bridge.mtuBytes, netnsFd),
+        ...makePodLink(link, bridge, plan.hasHairpin, netnsFd),
       ]);
     try {
       await make();
@@ -131,8 +155,15 @@ export class BridgeNetwork {
     }
   }
 
-  /** Cuts the pod off by its host links and gives its addresses back. Idempotent. Throws Internal, Node's error. */
-  async disconnect(sandboxId: string, hostLinks: readonly string[]): Promise<void> {
+  /**
+   * Cuts the pod off by its host links and gives back what it has in these folders. Idempotent. Throws Internal, Unavailable
+   * (see SharedLock), Node's error.
+   */
+  async disconnect(
+    sandboxId: string,
+    hostLinks: readonly string[],
+    addresses: readonly BridgePlan['addresses'][],
+  ): Promise<void> {
     const present = hostLinks.filter((name) => findHostLink(name) !== 0);
     if (present.length > 0) {
       try {
@@ -142,7 +173,7 @@ export class BridgeNetwork {
       }
       this.#removal ??= setTimeout(() => this.removeCut(), removalDelayMs).unref();
     }
-    this.#addresses.release(sandboxId);
+    for (const folder of addresses) await this.bookOf(folder).release(sandboxId);
   }
 
   /** Removes the links of detached pods that are still there, in the background. Never throws. */
@@ -197,7 +228,7 @@ export class BridgeNetwork {
   #ensureBridge(plan: BridgePlan): Promise<Bridge> {
     return this.#lock.run('bridge', async () => {
       const known = this.#bridges.get(plan.bridge);
-      if (known && findHostLink(plan.bridge) === known.index) return known;
+      if (known?.plan === plan && findHostLink(plan.bridge) === known.index) return known;
       try {
         const made = await this.#adoptBridge(plan);
         this.#bridges.set(plan.bridge, made);
@@ -220,29 +251,34 @@ export class BridgeNetwork {
     if (found.kind !== 'bridge') {
       throw new RuntimeError(
         'FailedPrecondition',
-        `the default network needs the name ${bridge} for its bridge, but a link of another kind has it; remove that`,
+        `${plan.network} needs the name ${bridge} for its bridge, but a link of another kind has it; remove that`,
       );
     }
-    const mtuBytes = Math.min(found.mtu, plan.mtuBytes);
-    const isSettled = readRecord(`/sys/class/net/${bridge}/addr_assign_type`)?.trim() === permanentMac;
-    const wanted = new Set(
-      plan.prefixes.map((prefix) => `${formatAddress(gatewayOf(prefix))}/${prefix.prefix}`),
+    const isAdopted = plan.found === 'adopt';
+    const mtuBytes = isAdopted ? Math.min(found.mtu, plan.mtuBytes) : plan.mtuBytes;
+    const hasOwnMac = readRecord(`/sys/class/net/${bridge}/addr_assign_type`)?.trim() === permanentMac;
+    const isSettled = (hasOwnMac || !plan.isGateway) && (mtuBytes === found.mtu || !isAdopted);
+    const present = listAddresses(socket).filter(
+      ({ index, scope }) => index === found.index && scope !== linkScope,
     );
-    const foreign = listAddresses(socket).filter(
-      ({ index, scope, address, prefix }) =>
-        index === found.index && scope !== linkScope && !wanted.has(`${formatAddress(address)}/${prefix}`),
-    );
-    if (plan.prefixes.some(({ family }) => family === 6)) {
-      // Prefixes and routes of this link are ours to decide: no router advertisement of a pod changes them.
-      writeFileSync(`/proc/sys/net/ipv6/conf/${bridge}/accept_ra`, '0');
-      allowIpv6(bridge);
+    const foreign = isAdopted ? findForeign(plan, present) : findInTheWay(plan, present);
+    if (foreign[0] && plan.found === 'refuse') {
+      const { address, prefix } = foreign[0];
+      throw new RuntimeError(
+        'FailedPrecondition',
+        `${plan.network} needs its gateway's address on ${bridge}, which has ${formatAddress(address)}/${prefix}; remove that, or set forceAddress`,
+      );
     }
+    // Prefixes and routes of this link are ours to decide: no router advertisement of a pod changes them.
+    const acceptsPath = `/proc/sys/net/ipv6/conf/${bridge}/accept_ra`;
+    if (readRecord(acceptsPath) !== undefined) writeFileSync(acceptsPath, '0');
+    if (plan.isGateway && plan.subnets.some(({ prefix }) => prefix.family === 6)) allowIpv6(bridge);
     await this.#change([
-      ...(isSettled && mtuBytes === found.mtu ? [] : settleBridge(bridge, found.index, found.mac, mtuBytes)),
+      ...(isSettled ? [] : settleBridge(bridge, found.index, found.mac, isAdopted ? mtuBytes : undefined)),
       ...foreign.map(({ index, address, prefix }) => dropAddress(index, address, prefix)),
       ...prepareBridge(plan, found.index),
     ]);
-    return { index: found.index, mac: found.mac, mtuBytes };
+    return { index: found.index, mac: found.mac, mtuBytes, plan };
   }
 
   #hostSocket(): RouteSocket {
@@ -254,9 +290,9 @@ export class BridgeNetwork {
     return this.#hostSocket().change(changes);
   }
 
-  #remove(change: NetlinkChange): Promise<void> {
+  async #remove(change: NetlinkChange): Promise<void> {
     this.#removals ??= RouteSocket.open('', 'removals');
-    return this.#removals.change([change]);
+    await this.#removals.change([change]);
   }
 }
 
@@ -275,6 +311,36 @@ function findHostLink(name: string): number {
 function allowIpv6(device: string): void {
   const path = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
   if (readRecord(path)?.trim() === '1') writeFileSync(path, '0');
+}
+
+/** What the plugin `bridge` sets for a pod's link: it tells of its address, and asks nobody whether that is taken. */
+function setAsPlugins(device: string): void {
+  writeFileSync(`/proc/sys/net/ipv4/conf/${device}/arp_notify`, '1');
+  const path = `/proc/sys/net/ipv6/conf/${device}/accept_dad`;
+  if (readRecord(path) !== undefined) writeFileSync(path, '0');
+}
+
+const textOf = ({ gateway, prefix }: PodSubnet): string => `${formatAddress(gateway)}/${prefix.prefix}`;
+
+/** The addresses of a bridge of our own that the plan does not give it. */
+function findForeign({ subnets }: BridgePlan, present: readonly LinkAddress[]): LinkAddress[] {
+  const wanted = new Set(subnets.map(textOf));
+  return present.filter(({ address, prefix }) => !wanted.has(`${formatAddress(address)}/${prefix}`));
+}
+
+/** The addresses that a gateway's cannot stand beside: any other of IPv4, of IPv6 those whose prefixes overlap. */
+function findInTheWay({ subnets, isGateway }: BridgePlan, present: readonly LinkAddress[]): LinkAddress[] {
+  if (!isGateway) return [];
+  return subnets.flatMap((subnet) => {
+    const { family } = subnet.prefix;
+    const own = present.filter(({ address }) => address.family === family);
+    if (own.some(({ address, prefix }) => `${formatAddress(address)}/${prefix}` === textOf(subnet)))
+      return [];
+    return own.filter(
+      ({ address, prefix }) =>
+        family === 4 || overlaps(makeCidr(family, address.value, prefix), subnet.prefix),
+    );
+  });
 }
 
 function readLink(socket: RouteSocket, name: string): LinkEntry {
@@ -298,20 +364,28 @@ function listAddresses(socket: RouteSocket): LinkAddress[] {
   });
 }
 
+/** As the plugin `bridge` tells it: since 1.0.0 of the specification addresses do not name their family. */
 function makeResult(plan: BridgePlan, bridge: Bridge, link: PodLink, netnsPath: string): unknown {
+  const namesFamily = !isAtLeast(plan.cniVersion, '1.0.0');
   return {
-    cniVersion: '1.0.0',
+    cniVersion: plan.cniVersion,
     interfaces: [
       { name: plan.bridge, mac: bridge.mac },
       { name: link.hostName, mac: link.hostMac },
       { name: link.podName, mac: link.podMac, sandbox: netnsPath },
     ],
-    ips: link.addresses.map(({ address, prefix }) => ({
-      address: `${formatAddress(address)}/${prefix.prefix}`,
-      gateway: formatAddress(gatewayOf(prefix)),
+    ips: link.addresses.map(({ address, subnet }) => ({
+      ...(namesFamily && { version: String(address.family) }),
+      address: `${formatAddress(address)}/${subnet.prefix.prefix}`,
+      gateway: formatAddress(subnet.gateway),
       interface: 2,
     })),
-    routes: link.addresses.map(({ address }) => ({ dst: address.family === 4 ? '0.0.0.0/0' : '::/0' })),
+    ...(plan.routes.length > 0 && {
+      routes: plan.routes.map(({ destination, gateway }) => ({
+        dst: formatCidr(destination),
+        ...(gateway && { gw: formatAddress(gateway) }),
+      })),
+    }),
     dns: {},
   };
 }

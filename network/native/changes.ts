@@ -1,4 +1,4 @@
-/** What the kernel is asked for to connect a pod to the bridge of the default network, as data. Pure. */
+/** What the kernel is asked for to connect a pod to a bridge, as data. Pure. */
 import { createHash } from 'node:crypto';
 import {
   AF_INET,
@@ -22,14 +22,45 @@ import {
   vethPeerAttribute,
 } from '#host/netlink.ts';
 import type { NetlinkChange } from '#host/rtnetlink.ts';
-import { addressBytes, type Cidr, formatAddress, type IpAddress, lastAddress } from '../cidr.ts';
+import { addressBytes, type Cidr, formatAddress, formatCidr, type IpAddress, lastAddress } from '../cidr.ts';
 
-/** A bridge and the prefixes of the pods behind it. */
+/** The addresses of one family behind a bridge. */
+export interface PodSubnet {
+  readonly prefix: Cidr;
+  readonly gateway: IpAddress;
+  /** The first and the last address that a pod may have; the gateway's is left out. */
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+export interface PodRoute {
+  readonly destination: Cidr;
+  /** Undefined: by the gateway of its family. */
+  readonly gateway: IpAddress | undefined;
+}
+
+/** A bridge and the pods behind it. */
 export interface BridgePlan {
   readonly bridge: string;
-  /** One per family at most; the bridge has the first address of each. */
-  readonly prefixes: readonly Cidr[];
+  /** Whose bridge it is, for errors: `the default network`. */
+  readonly network: string;
+  /** One per family at most. */
+  readonly subnets: readonly PodSubnet[];
+  readonly routes: readonly PodRoute[];
   readonly mtuBytes: number;
+  /** Whether the bridge has the gateways' addresses. */
+  readonly isGateway: boolean;
+  /** A pod may reach itself through a service: its own packets come back over the port they came from. */
+  readonly hasHairpin: boolean;
+  /**
+   * What becomes of a bridge that is there with other addresses and another MTU: it is made to agree, if it is Berth's own; or
+   * it is as the plugin `bridge` has it: the MTU stays, addresses in the way are replaced or refused, others stay.
+   */
+  readonly found: 'adopt' | 'replace' | 'refuse';
+  /** Where addresses are reserved, and whether others reserve there too. */
+  readonly addresses: { readonly dir: string; readonly isShared: boolean };
+  /** Of the result. */
+  readonly cniVersion: string;
 }
 
 /** A pod's connection, known before any of it is made. */
@@ -38,8 +69,8 @@ export interface PodLink {
   readonly hostMac: string;
   readonly podName: string;
   readonly podMac: string;
-  /** In the order of the plan's prefixes. */
-  readonly addresses: readonly { readonly address: IpAddress; readonly prefix: Cidr }[];
+  /** In the order of the plan's subnets. */
+  readonly addresses: readonly { readonly address: IpAddress; readonly subnet: PodSubnet }[];
 }
 
 /**
@@ -51,8 +82,6 @@ const groupAttribute = 27;
 
 const { newLink, setLink, deleteLink, newAddress, deleteAddress, newRoute } = messageTypes;
 const createNew = messageFlags.create | messageFlags.exclusive;
-
-export const gatewayOf = (prefix: Cidr): IpAddress => ({ family: prefix.family, value: prefix.base + 1n });
 
 const macBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
 const formatMac = (bytes: Buffer): string => bytes.toString('hex').replace(/..(?=.)/g, '$&:');
@@ -103,13 +132,16 @@ function addAddress(index: number, address: IpAddress, prefix: Cidr, device: str
   };
 }
 
-/** Makes the bridge; one of that name may be there. A hardware address of its own keeps it from taking those of its ports. */
-export function makeBridge({ bridge, prefixes, mtuBytes }: BridgePlan): NetlinkChange[] {
+/**
+ * Makes the bridge; one of that name may be there. A hardware address of its own keeps it from taking those of its ports;
+ * where the gateway is another machine's, so is the hardware address that would follow from it.
+ */
+export function makeBridge({ bridge, subnets, isGateway, mtuBytes }: BridgePlan): NetlinkChange[] {
   const parts = [
     linkHeader(0, IFF_UP),
     textAttribute(linkAttributes.name, bridge),
     numberAttribute(linkAttributes.mtu, mtuBytes),
-    attribute(linkAttributes.address, macBytes(macOf(gatewayOf(prefixes[0]!)))),
+    ...(isGateway ? [attribute(linkAttributes.address, macBytes(macOf(subnets[0]!.gateway)))] : []),
     attribute(linkAttributes.linkInfo, textAttribute(linkInfoAttributes.kind, 'bridge')),
   ];
   return [
@@ -118,19 +150,25 @@ export function makeBridge({ bridge, prefixes, mtuBytes }: BridgePlan): NetlinkC
 }
 
 /** Brings the bridge up with the addresses that it must have; those that are there stay. */
-export function prepareBridge({ bridge, prefixes }: BridgePlan, index: number): NetlinkChange[] {
+export function prepareBridge({ bridge, subnets, isGateway }: BridgePlan, index: number): NetlinkChange[] {
+  const gateways = isGateway ? subnets : [];
   return [
     { type: newLink, parts: [linkHeader(index, IFF_UP)], what: `bringing ${bridge} up` },
-    ...prefixes.map((prefix) => addAddress(index, gatewayOf(prefix), prefix, bridge)),
+    ...gateways.map(({ gateway, prefix }) => addAddress(index, gateway, prefix, bridge)),
   ];
 }
 
-/** Gives a bridge that was found its present hardware address for good, and the MTU. */
-export function settleBridge(bridge: string, index: number, mac: string, mtuBytes: number): NetlinkChange[] {
+/** Gives a bridge that was found its present hardware address for good, and the MTU unless that is to stay. */
+export function settleBridge(
+  bridge: string,
+  index: number,
+  mac: string,
+  mtuBytes: number | undefined,
+): NetlinkChange[] {
   const parts = [
     linkHeader(index),
     attribute(linkAttributes.address, macBytes(mac)),
-    numberAttribute(linkAttributes.mtu, mtuBytes),
+    ...(mtuBytes === undefined ? [] : [numberAttribute(linkAttributes.mtu, mtuBytes)]),
   ];
   return [{ type: newLink, parts, what: `adopting the bridge ${bridge}` }];
 }
@@ -149,8 +187,8 @@ export function dropAddress(index: number, address: IpAddress, prefix: number): 
 /** On the host: a pair of links, one a port of the bridge and up, the other in the namespace behind `netnsFd`. */
 export function makePodLink(
   link: PodLink,
-  bridgeIndex: number,
-  mtuBytes: number,
+  bridge: { readonly index: number; readonly mtuBytes: number },
+  hasHairpin: boolean,
   netnsFd: number,
 ): NetlinkChange[] {
   const { kind, data, portKind, portData } = linkInfoAttributes;
@@ -160,18 +198,17 @@ export function makePodLink(
     linkHeader(0),
     textAttribute(name, link.podName),
     attribute(address, macBytes(link.podMac)),
-    numberAttribute(mtu, mtuBytes),
+    numberAttribute(mtu, bridge.mtuBytes),
     numberAttribute(netnsAttribute, netnsFd),
   );
   const pair = [
     linkHeader(0, IFF_UP),
     textAttribute(name, link.hostName),
     attribute(address, macBytes(link.hostMac)),
-    numberAttribute(mtu, mtuBytes),
-    numberAttribute(master, bridgeIndex),
+    numberAttribute(mtu, bridge.mtuBytes),
+    numberAttribute(master, bridge.index),
     attribute(linkInfo, textAttribute(kind, 'veth'), attribute(data, peer)),
   ];
-  // A pod may reach itself through a service: its own packets come back over the port they came from.
   const hairpin = [
     linkHeader(0),
     textAttribute(name, link.hostName),
@@ -181,31 +218,40 @@ export function makePodLink(
       attribute(portData, byteAttribute(bridgePortHairpinAttribute, 1)),
     ),
   ];
-  return [
+  const made: NetlinkChange[] = [
     { type: newLink, flags: createNew, parts: pair, what: `making the link ${link.hostName}` },
-    { type: newLink, parts: hairpin, what: `setting hairpin mode of ${link.hostName}` },
   ];
+  if (hasHairpin)
+    made.push({ type: newLink, parts: hairpin, what: `setting hairpin mode of ${link.hostName}` });
+  return made;
 }
 
-/** In the pod: the link up, its addresses, and default routes by the bridge. */
-export function configurePod(link: PodLink, index: number): NetlinkChange[] {
+function addRoute({ destination, gateway }: PodRoute, link: PodLink, index: number): NetlinkChange {
+  const { family, prefix } = destination;
+  const own = link.addresses.find(({ address }) => address.family === family);
+  const via = gateway ?? own!.subnet.gateway;
+  const bytes = addressBytes({ family, value: destination.base });
+  return {
+    type: newRoute,
+    flags: createNew,
+    parts: [
+      routeHeader(familyOf(via), prefix),
+      ...(prefix === 0 ? [] : [attribute(routeAttributes.destination, bytes)]),
+      attribute(routeAttributes.gateway, addressBytes(via)),
+      numberAttribute(routeAttributes.device, index),
+    ],
+    what: `adding the route to ${formatCidr(destination)} by ${formatAddress(via)}`,
+    accepts: ['EEXIST'],
+  };
+}
+
+/** In the pod: the link up, its addresses, and the routes, each of a family that the pod has. */
+export function configurePod(link: PodLink, index: number, routes: readonly PodRoute[]): NetlinkChange[] {
   const { podName, addresses } = link;
   return [
     { type: newLink, parts: [linkHeader(index, IFF_UP)], what: `bringing ${podName} up` },
-    ...addresses.map(({ address, prefix }) => addAddress(index, address, prefix, podName)),
-    ...addresses.map(
-      ({ address, prefix }): NetlinkChange => ({
-        type: newRoute,
-        flags: createNew,
-        parts: [
-          routeHeader(familyOf(address), 0),
-          attribute(routeAttributes.gateway, addressBytes(gatewayOf(prefix))),
-          numberAttribute(routeAttributes.device, index),
-        ],
-        what: `adding the default route by ${formatAddress(gatewayOf(prefix))}`,
-        accepts: ['EEXIST'],
-      }),
-    ),
+    ...addresses.map(({ address, subnet }) => addAddress(index, address, subnet.prefix, podName)),
+    ...routes.map((route) => addRoute(route, link, index)),
   ];
 }
 
