@@ -7,7 +7,10 @@ import { parseReference } from '#images/reference.ts';
 import { loadHosts } from '#images/registry/hosts.ts';
 import { RegistriesConfFile } from '#images/registry/registries-conf.ts';
 import { requirementsFor } from '#images/signature/policy.ts';
+import type { NetworkList } from '#network/cni/config.ts';
 import { loadFolder } from '#network/cni/config-folder.ts';
+import { defaultNetworkOptions } from '#network/default-network.ts';
+import { readPluginPlan } from '#network/native/plugin-plan.ts';
 import { auditNode } from './audit.ts';
 import { ConfigError } from './config/config-error.ts';
 import { loadConfig } from './config/load.ts';
@@ -33,6 +36,12 @@ function loadWhatCan(configPath: string | undefined): { config: Config; problems
   }
 }
 
+function describeBuiltin(config: Config, list: NetworkList): { isUsed: boolean; reason: string } {
+  if (!config.network.builtinPlugins) return { isUsed: false, reason: '' };
+  const { plan, reason } = readPluginPlan(list, defaultNetworkOptions.bridge);
+  return { isUsed: plan !== undefined, reason };
+}
+
 /** What the doctor asks of the parts. `audit` compares with this configuration's records. */
 export function readersOf(config: Config): Readers {
   return {
@@ -44,6 +53,7 @@ export function readersOf(config: Config): Readers {
           name: chosen.list.name,
           version: chosen.list.cniVersion,
           plugins: chosen.list.plugins.map(({ raw }) => raw),
+          builtin: describeBuiltin(config, chosen.list),
         },
         hasCandidates,
         problems: lastError,

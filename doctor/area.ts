@@ -59,6 +59,8 @@ export interface ChosenNetwork {
   readonly version: string;
   /** The plugins' objects as written. */
   readonly plugins: readonly Readonly<Record<string, unknown>>[];
+  /** Whether berthd carries it out without its plugins, and if it is told to, why not. */
+  readonly builtin: { readonly isUsed: boolean; readonly reason: string };
 }
 
 /** What the doctor asks of the parts that know a file format: the same code that the daemon reads them with. */

@@ -88,6 +88,12 @@ export const cni = defineArea(
       breaks: 'every pod: attaching it to the network fails',
       mend: 'apt-get install iptables',
     },
+    'builtin-unused': {
+      severity: 'note',
+      what: 'network.builtin_plugins is on, but the plugins of {path} run: {why}',
+      breaks: 'nothing; pods start and stop as slowly as the plugins do',
+      mend: 'take out of {path} what is named, or builtin_plugins = true out of /etc/berth/config.toml',
+    },
     'addresses-short': {
       severity: 'warning',
       what: '{used} of {total} addresses of the network {name} are taken',
@@ -113,11 +119,14 @@ export const cni = defineArea(
     }
     const path = machine.shown(chosen.path);
     if (problems !== '') report('invalid', { why, path });
+    const { isUsed, reason } = chosen.builtin;
+    if (reason !== '') report('builtin-unused', { path, why: reason });
     const dirs = config.network.cniPluginDirs;
-    for (const plugin of pluginNames(chosen))
+    const running = isUsed ? [] : pluginNames(chosen);
+    for (const plugin of running)
       if (!dirs.some((folder) => machine.findProgram(`${folder}/${plugin}`) !== undefined))
         report('plugin-missing', { plugin, path, dirs: dirs.join(':') });
-    for (const plugin of pluginNames(chosen)) {
+    for (const plugin of running) {
       const spoken = await spokenVersions(subject, plugin);
       if (spoken.length > 0 && !spoken.includes(chosen.version))
         report('version-unsupported', {
@@ -131,7 +140,7 @@ export const cni = defineArea(
     const caller = chosen.plugins.find(
       ({ type, ipMasq }) => ['portmap', 'firewall'].includes(textOf(type)) || ipMasq === true,
     );
-    if (caller && machine.findProgram('iptables') === undefined)
+    if (!isUsed && caller && machine.findProgram('iptables') === undefined)
       report('iptables-missing', { plugin: textOf(caller.type), path });
     for (const { ipam, bridge } of chosen.plugins) {
       if (!isObject(ipam) || ipam.type !== 'host-local') continue;

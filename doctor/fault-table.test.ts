@@ -311,6 +311,15 @@ const table: readonly Planted[] = [
     mend: /containernetworking-plugins/,
   },
   {
+    id: 'cni/builtin-unused',
+    plant: (m) => {
+      installCni(m, bridge({ promiscMode: true }));
+      m.configure({ network: { builtinPlugins: true } });
+    },
+    what: /10-pods\.conflist run: bridge has promiscMode true/,
+    mend: /builtin_plugins/,
+  },
+  {
     id: 'cni/version-unsupported',
     plant: (m) => {
       installCni(m, bridge().replace('"1.0.0"', '"1.1.0"'));
@@ -781,6 +790,14 @@ describe('berth doctor', () => {
   it('finds nothing where a CNI network serves', async () => {
     using machine = new PlantedMachine();
     installCni(machine);
+    expect(await machine.examine()).toEqual([]);
+  });
+
+  it('finds nothing where built-in plugins serve, and looks for no program of theirs', async () => {
+    using machine = new PlantedMachine();
+    machine.write(`${configDir}/10-pods.conflist`, bridge());
+    machine.remove('/usr/bin/iptables');
+    machine.configure({ network: { builtinPlugins: true } });
     expect(await machine.examine()).toEqual([]);
   });
 

@@ -6,9 +6,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Finding } from '#base/finding.ts';
 import { defaultPath, run, succeeded } from '#host/launch.ts';
+import { formatCidr } from './cidr.ts';
 import { parseNetworkList } from './cni/config.ts';
 import { loadFolder } from './cni/config-folder.ts';
 import type { Debt } from './debts.ts';
+import { defaultNetworkOptions } from './default-network.ts';
+import { readPluginPlan } from './native/plugin-plan.ts';
 import { ProgramPaths } from './program-path.ts';
 
 /** A pod as far as the network is concerned. */
@@ -189,12 +192,13 @@ function bridgesOf(config: string): string[] {
   }
 }
 
-function readPlan(stateDir: string): string {
+/** Of the default network; '' and no prefixes if there is none. */
+function readPlan(stateDir: string): { bridge: string; prefixes: string[] } {
   try {
-    return (JSON.parse(readFileSync(`${stateDir}/default-network.json`, 'utf8')) as { bridge: string })
-      .bridge;
+    const plan = JSON.parse(readFileSync(`${stateDir}/default-network.json`, 'utf8'));
+    return { bridge: plan.bridge, prefixes: [plan.ipv4, plan.ipv6] };
   } catch {
-    return ''; // there is none
+    return { bridge: '', prefixes: [] };
   }
 }
 
@@ -208,8 +212,8 @@ function auditLinks(input: NetworkAuditInput, debts: ReadonlyMap<string, Paid>):
   const { chosen } = loadFolder(confDir);
   for (const bridge of bridgesOf(chosen?.list.text ?? '')) bridges.add(bridge);
   // The default network's plan names its bridge for as long as there is one.
-  const plan = readPlan(input.stateDir);
-  if (plan !== '') bridges.add(plan);
+  const { bridge: ownBridge } = readPlan(input.stateDir);
+  if (ownBridge !== '') bridges.add(ownBridge);
   const missing = pods.flatMap(({ id, isReady, cniResult }) =>
     hostLinks(cniResult).flatMap(({ name, isBridge }): Finding[] => {
       (isBridge ? bridges : expected).add(name);
@@ -241,6 +245,7 @@ async function auditRules(input: NetworkAuditInput, debts: ReadonlyMap<string, P
   const result = await run({ path: nft, args: ['list', 'table', 'inet', table], timeoutMs: 10_000 });
   const text = succeeded(result.status) ? result.stdout.toString() : '';
   const ruled = new Set([...text.matchAll(/[0-9a-f]{64}/g)].map(([id]) => id));
+  const masqueraded = [...text.matchAll(/ip6? saddr (\S+)[^\n]* masquerade/g)].map(([, prefix]) => prefix!);
   const path = `inet ${table}`;
   const leaks = [...ruled]
     .filter((id) => !debts.has(id))
@@ -252,12 +257,37 @@ async function auditRules(input: NetworkAuditInput, debts: ReadonlyMap<string, P
     const debt = debts.get(id)?.debt;
     if (!isReady || !debt) return [];
     const wantsPorts = debt.portPublisher === 'berth' && debt.hostPorts.length > 0;
-    const isRuled = (!wantsPorts || ruled.has(id)) && (!debt.isDefault || text.includes('pod_masquerade'));
+    const prefixes = debt.native?.masquerade ?? [];
+    const isMasqueraded =
+      (!debt.isDefault || text.includes('pod_masquerade')) &&
+      prefixes.every((prefix) => masqueraded.includes(prefix));
+    const isRuled = (!wantsPorts || ruled.has(id)) && isMasqueraded;
     if (isRuled) return [];
     const mend = 'restart berthd, which writes the table anew';
     return [
       { kind: 'missing', what: 'packet rule', id, path: `${path} ${basename(debt.networkName)}`, mend },
     ];
   });
-  return [...leaks, ...missing];
+  const needed = listMasqueraded(input, debts);
+  const idle = masqueraded.filter((prefix) => needed && !needed.has(prefix));
+  const stray = idle.map((prefix): Finding => {
+    const mend = 'restart berthd, which writes the table anew';
+    return { kind: 'leak', what: 'packet rule', id: '', path: `${path} ${prefix}`, mend };
+  });
+  return [...leaks, ...stray, ...missing];
+}
+
+/** The prefixes that a masquerade rule may be for: of pods, and of the networks in use. Undefined where a debt cannot tell. */
+function listMasqueraded(
+  input: NetworkAuditInput,
+  debts: ReadonlyMap<string, Paid>,
+): Set<string> | undefined {
+  const { chosen } = loadFolder(input.confDir);
+  const plan = chosen && readPluginPlan(chosen.list, defaultNetworkOptions.bridge).plan;
+  const prefixes = [...(plan?.masquerade.map(formatCidr) ?? []), ...readPlan(input.stateDir).prefixes];
+  for (const { debt } of debts.values()) {
+    if (!debt) return undefined;
+    prefixes.push(...(debt.native?.masquerade ?? []));
+  }
+  return new Set(prefixes);
 }

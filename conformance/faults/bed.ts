@@ -46,8 +46,20 @@ const defaultDeadlineMs = 60_000;
 /** Of calls that move images, where others have a short one. */
 const adminDeadlineMs = 3000;
 
-/** `cni`: a bridge by the CNI plugins; `native`: the network that Berth brings where there is no CNI configuration. */
-export type BedNetwork = 'cni' | 'native';
+/**
+ * `cni`: a bridge by the CNI plugins; `builtin`: a CNI configuration that Berth carries out without them; `native`: the
+ * network that Berth brings where there is no CNI configuration.
+ */
+export const bedNetworks = ['cni', 'builtin', 'native'] as const;
+export type BedNetwork = (typeof bedNetworks)[number];
+
+/** The network of that name. Throws for a name of none. */
+export function bedNetworkOf(name: string): BedNetwork {
+  const network = bedNetworks.find((known) => known === name);
+  if (network === undefined)
+    throw new Error(`--network is one of ${bedNetworks.join(', ')}, not ${JSON.stringify(name)}`);
+  return network;
+}
 
 /** A call that failed because the daemon died under it. */
 export class DaemonDied extends Error {}
@@ -90,8 +102,8 @@ export class FaultBed {
 
   private constructor(dir: string, name: string, network: BedNetwork, registry: Registry) {
     this.dir = dir;
-    this.bridge = network === 'cni' ? name : 'berth0';
-    this.addressDir = network === 'cni' ? join(dir, 'ipam', name) : join(dir, 'lib/network/ipam/berth');
+    this.bridge = network === 'native' ? 'berth0' : name;
+    this.addressDir = network === 'native' ? join(dir, 'lib/network/ipam/berth') : join(dir, 'ipam', name);
     this.name = name;
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
@@ -104,8 +116,8 @@ export class FaultBed {
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
     placePrograms(join(dir, 'programs'));
-    writeFileSync(this.configFile, configText(dir));
-    if (network === 'cni') writeNetwork(join(dir, 'net.d'), dir, name);
+    writeFileSync(this.configFile, configText(dir, network === 'builtin'));
+    if (network !== 'native') writeNetwork(dir, name, network === 'builtin');
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
   }
 
@@ -338,7 +350,9 @@ function endProcessesBelow(dir: string): void {
   }
 }
 
-function writeNetwork(confDir: string, dir: string, name: string): void {
+/** `isWhole`: with all that the plugins can do of what Berth does without them. */
+function writeNetwork(dir: string, name: string, isWhole: boolean): void {
+  const confDir = join(dir, 'net.d');
   mkdirSync(confDir, { recursive: true });
   const conflist = {
     cniVersion: '1.0.0',
@@ -348,12 +362,14 @@ function writeNetwork(confDir: string, dir: string, name: string): void {
         type: 'bridge',
         bridge: name,
         isGateway: true,
+        ...(isWhole && { ipMasq: true, hairpinMode: true }),
         ipam: {
           type: 'host-local',
           ranges: [[{ subnet: '10.214.0.0/16' }]],
           dataDir: join(dir, 'ipam'),
         },
       },
+      ...(isWhole ? [{ type: 'portmap', capabilities: { portMappings: true } }] : []),
     ],
   };
   writeFileSync(join(confDir, '10-faults.conflist'), JSON.stringify(conflist));
@@ -378,7 +394,7 @@ function placePrograms(directory: string): void {
   }
 }
 
-function configText(dir: string): string {
+function configText(dir: string, hasBuiltinPlugins: boolean): string {
   const tables = {
     daemon: { root_dir: join(dir, 'lib'), state_dir: join(dir, 'run'), shutdown_grace_ms: 2000 },
     server: { socket: join(dir, 'berth.sock') },
@@ -389,6 +405,7 @@ function configText(dir: string): string {
       cni_plugin_dirs: [join(dir, 'programs'), cniPluginDir],
       cni_cache_dir: join(dir, 'cni'),
       netns_dir: join(dir, 'netns'),
+      builtin_plugins: hasBuiltinPlugins,
     },
     images: { registry_config_dirs: [join(dir, 'certs.d')] },
     nri: { enable: false },

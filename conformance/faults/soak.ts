@@ -2,14 +2,14 @@
  * The soak: many pods live and die, several at a time, while the daemon is killed at random moments and started again. Then as
  * many again in peace, to see that memory does not grow. Before and after, everything is counted.
  *
- *   node conformance/faults/soak.ts [--pods N] [--parallel N] [--kill-every-ms N] [--network cni|native] [--keep]
+ *   node conformance/faults/soak.ts [--pods N] [--parallel N] [--kill-every-ms N] [--network cni|builtin|native] [--keep]
  *
  * The last line is the verdict; exit status 1 if something was lost or left.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { formatFinding } from '#base/finding.ts';
-import { FaultBed, imageName } from './bed.ts';
+import { bedNetworkOf, FaultBed, imageName } from './bed.ts';
 import { type Census, residentBytes, takeCensus } from './census.ts';
 import { Counter } from './counter.ts';
 import { endWithVerdict, isIsolated } from './isolate.ts';
@@ -127,7 +127,7 @@ async function main(): Promise<boolean> {
     Number(values.parallel),
     Number(values['kill-every-ms']),
   ];
-  const bed = await FaultBed.prepare(values.network === 'native' ? 'native' : 'cni');
+  const bed = await FaultBed.prepare(bedNetworkOf(values.network));
   const problems: string[] = [];
   try {
     await bed.start();

@@ -4,14 +4,14 @@
  * The client tries again as the kubelet would. In the end the pod must have lived its whole life, and after its removal
  * nothing of it may be left on the machine.
  *
- *   node conformance/faults/sweep.ts [--shard I/N] [--only TEXT] [--hang-parts N] [--network cni|native] [--keep]
+ *   node conformance/faults/sweep.ts [--shard I/N] [--only TEXT] [--hang-parts N] [--network cni|builtin|native] [--keep]
  *
  * `--only` takes faults whose name has the text, such as `stop-container/` or `crun start`. The last line is the verdict; exit
  * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
 import { takeAccount } from './account.ts';
-import { FaultBed, imageName } from './bed.ts';
+import { bedNetworkOf, FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
 import { endWithVerdict, isIsolated } from './isolate.ts';
@@ -147,7 +147,7 @@ async function main(): Promise<boolean> {
       keep: { type: 'boolean', default: false },
     },
   });
-  const network = values.network === 'native' ? 'native' : 'cni';
+  const network = bedNetworkOf(values.network);
   const all = allTrials(network === 'cni');
   const { shard, only } = values;
   const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
