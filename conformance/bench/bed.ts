@@ -101,6 +101,7 @@ async function build(
           stateDir: join(run, daemonName),
           cniConfDir: networks.confDirs[daemonName],
           registryHostsDir: join(dir, 'hosts'),
+          hasBuiltinPlugins: options.setup === 'builtin',
           cgroups,
           berthProgram: options.berthProgram,
           nodeOptions: options.nodeOptions,
@@ -156,6 +157,7 @@ interface Networks {
 }
 
 const berthBridge = 'berth0';
+const sharedSubnet = '10.214.0.0/16';
 
 function hasInterface(name: string): boolean {
   return existsSync(join('/sys/class/net', name));
@@ -163,8 +165,8 @@ function hasInterface(name: string): boolean {
 
 function makeNetworks(dir: string, setup: NetworkSetup): Networks {
   const hadBerthBridge = hasInterface(berthBridge);
-  if (setup === 'same') {
-    const shared = makeTestNetwork(dir, { bridge: 'berthbench0', subnet: '10.214.0.0/16' });
+  if (setup !== 'default') {
+    const shared = makeTestNetwork(dir, { bridge: 'berthbench0', subnet: sharedSubnet });
     return {
       confDirs: { berth: shared.confDir, containerd: shared.confDir },
       bridges: [shared],
@@ -236,6 +238,7 @@ async function clearMachine({ dir, cgroups, networks, furniture, left }: Clearin
     await removeMasquerades(network.bridge);
     removeCniResults(network.bridge);
   }
+  await removeBuiltinMasquerade();
   if (!networks.hadBerthBridge && hasInterface(berthBridge))
     await runCommand('ip', ['link', 'delete', berthBridge]);
   // All but the tmpfs under everything, which has an undo of its own.
@@ -259,6 +262,15 @@ async function removeMasquerades(network: string): Promise<void> {
       await runCommand('sh', ['-c', command]);
     }
   }
+}
+
+/** Berth keeps the rule of its built-in plugins as long as the configuration is there; the table may be another daemon's too. */
+async function removeBuiltinMasquerade(): Promise<void> {
+  const table = ['table', 'inet', 'berth'];
+  const text = await runCommand('nft', ['list', ...table]).catch(() => ''); // there is none
+  const rules = text.split('\n').filter((line) => line.includes('saddr'));
+  if (rules.length > 0 && rules.every((rule) => rule.includes(`saddr ${sharedSubnet} `)))
+    await runCommand('nft', ['delete', ...table]);
 }
 
 /** Results that libcni keeps for DEL, of pods that were never taken down. */

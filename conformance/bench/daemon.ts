@@ -20,6 +20,8 @@ export interface DaemonPlace {
   readonly stateDir: string;
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
+  /** Berth carries the CNI configuration out without its plugins. */
+  readonly hasBuiltinPlugins: boolean;
   readonly cgroups: BenchCgroups;
   /** Berth's program: the launcher, or that of a packaged install. */
   readonly berthProgram: string;
@@ -53,6 +55,7 @@ export class Daemon {
       socket: join(place.stateDir, 's.sock'),
       cniConfDir: place.cniConfDir,
       registryHostsDir: place.registryHostsDir,
+      hasBuiltinPlugins: place.hasBuiltinPlugins,
       configFile: join(place.dir, 'config.toml'),
     };
     this.#metricsPort = metricsPort;

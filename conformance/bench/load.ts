@@ -8,8 +8,11 @@ import type { Subject } from './subject.ts';
 
 export type Unit = 'ms' | 's' | 'MB' | 'count';
 
-/** CNI set-ups: `same` for all, or each runtime with the network it comes with. */
-export const networkSetups = ['same', 'default'] as const;
+/**
+ * CNI set-ups: `same` for all; `builtin`, the same but for Berth's option to carry it out without the plugins; or each runtime
+ * with the network it comes with.
+ */
+export const networkSetups = ['same', 'builtin', 'default'] as const;
 export type NetworkSetup = (typeof networkSetups)[number];
 
 export interface Metric {

@@ -147,8 +147,8 @@ async function runSetup(
     setup,
     subjects: options.subjects,
     images,
-    // The floor knows the common network only.
-    withFloor: options.withFloor && setup === 'same',
+    // The floor knows the common configuration only.
+    withFloor: options.withFloor && setup !== 'default',
     berthProgram,
     nodeOptions,
     keep: options.keep,

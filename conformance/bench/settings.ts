@@ -14,6 +14,8 @@ export interface DaemonSettings {
   readonly socket: string;
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
+  /** Of Berth only. */
+  readonly hasBuiltinPlugins: boolean;
   readonly configFile: string;
 }
 
@@ -64,6 +66,7 @@ export function writeBerthConfig(settings: DaemonSettings, metricsPort: number):
       cni_plugin_dirs: [cniPluginDir],
       cni_cache_dir: join(settings.rootDir, 'cni'),
       netns_dir: netnsDir,
+      builtin_plugins: settings.hasBuiltinPlugins,
     },
     images: { registry_config_dirs: [settings.registryHostsDir] },
   };

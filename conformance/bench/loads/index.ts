@@ -4,7 +4,7 @@ import { containerLifecycle } from './containers.ts';
 import { execCpu, execLatency } from './exec.ts';
 import { listLoads } from './lists.ts';
 import { memoryLoad } from './memory.ts';
-import { sixtyPods, twentyPods, twentyPodsOwnNetwork } from './pods.ts';
+import { sixtyPods, sixtyPodsBuiltin, twentyPods, twentyPodsBuiltin, twentyPodsOwnNetwork } from './pods.ts';
 import { pullLoads } from './pull.ts';
 import { startLoads } from './startup.ts';
 import { containerStats } from './stats.ts';
@@ -22,5 +22,7 @@ export const loads: readonly Load[] = [
   ...pullLoads,
   ...startLoads,
   memoryLoad,
+  twentyPodsBuiltin,
+  sixtyPodsBuiltin,
   twentyPodsOwnNetwork,
 ];

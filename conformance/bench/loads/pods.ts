@@ -19,11 +19,17 @@ interface Running {
   readonly containerId: string;
 }
 
+const setupTitles: Readonly<Record<NetworkSetup, string>> = {
+  same: '',
+  builtin: ", same CNI configuration, Berth's built-in plugins",
+  default: ', each with its own default network',
+};
+
 function makePodLoad(shape: PodLoad): Load {
   const { name, setup, pods, parallel, rounds, isQuick, metrics } = shape;
   return {
     name,
-    title: `${pods} pods, ${parallel} at a time${setup === 'default' ? ', each with its own default network' : ''}`,
+    title: `${pods} pods, ${parallel} at a time${setupTitles[setup]}`,
     setup,
     scope: 'handler',
     isQuick,
@@ -173,5 +179,58 @@ export const twentyPodsOwnNetwork = makePodLoad({
     parts.removePod,
     parts.allRunning,
     parts.teardown,
+  ],
+});
+
+export const twentyPodsBuiltin = makePodLoad({
+  name: 'pods-20x2-builtin',
+  setup: 'builtin',
+  pods: 20,
+  parallel: 2,
+  rounds: 4,
+  isQuick: false,
+  metrics: [
+    {
+      ...parts.runPod,
+      title: 'RunPodSandbox, Berth runs no CNI program',
+      targetRatio: 0.33,
+      inReadme: true,
+    },
+    {
+      ...parts.removePod,
+      title: 'Stop + RemovePodSandbox, Berth runs no CNI program',
+      targetRatio: 0.5,
+      inReadme: true,
+    },
+    parts.allRunning,
+    parts.teardown,
+    parts.eventLoopDelay,
+  ],
+});
+
+export const sixtyPodsBuiltin = makePodLoad({
+  name: 'pods-60x8-builtin',
+  setup: 'builtin',
+  pods: 60,
+  parallel: 8,
+  rounds: 3,
+  isQuick: false,
+  metrics: [
+    parts.runPod,
+    parts.removePod,
+    {
+      ...parts.allRunning,
+      title: '60 pods, 8 at a time, Berth runs no CNI program: up',
+      targetRatio: 0.5,
+      inReadme: true,
+    },
+    {
+      ...parts.teardown,
+      title: '60 pods, 8 at a time, Berth runs no CNI program: down',
+      targetRatio: 0.5,
+      inReadme: true,
+    },
+    parts.memory,
+    parts.eventLoopDelay,
   ],
 });
