@@ -72,13 +72,15 @@ export interface ServerBedOptions {
   readonly outDir: string;
   /** What containerd runs containers with. */
   readonly ociRuntime?: string;
+  /** Berth carries the CNI configuration out without its plugins. */
+  readonly hasBuiltinPlugins?: boolean;
 }
 
 /** Starts a server with a network of its own. */
 export async function openServer(
   kind: ServerKind,
   { tools, workDir, registry }: Ground,
-  { outDir, ociRuntime = 'runc' }: ServerBedOptions,
+  { outDir, ociRuntime = 'runc', hasBuiltinPlugins = false }: ServerBedOptions,
 ): Promise<ServerBed> {
   mkdirSync(outDir, { recursive: true });
   const network = makeTestNetwork(workDir);
@@ -87,6 +89,7 @@ export async function openServer(
     dir: workDir,
     cniConfDir: network.confDir,
     registryHostsDir: registry.hostsDir,
+    hasBuiltinPlugins,
     ...(newerCrun === undefined ? {} : { newerCrun }),
   };
   const server = await startServer(kind, paths, ociRuntime);

@@ -550,10 +550,10 @@ await network.start();
 await network.attach(request);
 process.exit(3);`;
 
-describe('a daemon that is killed', () => {
+describe('a daemon that is ended', () => {
   // A new bridge is made, then set up; addresses are reserved; the link is made; the pod is configured.
   test.each([1, 2, 3, 4, 5].flatMap((count) => [[count, 'before'] as const, [count, 'after'] as const]))(
-    'at change %i, %s it, leaves what the next one takes back, with the option or without',
+    'by a kill at change %i, %s it, leaves what the next one takes back, with the option or without',
     async (count, moment) => {
       configure();
       const root = new URL('..', import.meta.url).pathname;
@@ -587,6 +587,25 @@ describe('a daemon that is killed', () => {
     const off = await start({ builtinPlugins: false });
     expect(findRules()).toBe('');
     await expectNothingLeft(off);
+  });
+
+  test('by a reboot pays from its records, whether the option is still on or not', async () => {
+    configure();
+    for (const builtinPlugins of [true, false]) {
+      const network = await start();
+      await network.attach(request(podA, published(18407)));
+      network.stop();
+      removeNamespace(podA);
+      deleteBridge();
+      sh('nft', 'delete', 'table', 'inet', table);
+      const next = await start({ builtinPlugins });
+      await next.detach(idOf(podA), '');
+      await expectNothingLeft(next);
+      expect(findRules()).not.toContain('18407');
+      next.stop();
+      addNamespace(podA);
+    }
+    expect(findRules()).toBe('');
   });
 
   test('and whose record is damaged is paid by the sandbox’s id, where there are no plugins', async () => {

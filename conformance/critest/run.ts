@@ -9,6 +9,7 @@
  *     --focus RE / --skip RE       choose specs; each may be repeated
  *     --websocket                  exec, attach and port-forward over WebSocket instead of SPDY
  *     --oci crun|runc              what --runtime containerd runs containers with (runc)
+ *     --builtin-plugins            Berth carries the CNI configuration out without its plugins
  *     --handler NAME               runtime handler for every pod (the server's default)
  *     --repeat N                   run everything N times in a row on the one server, each in its own order (1)
  *     --seed N                     order of the specs (random; printed)
@@ -55,6 +56,7 @@ export function readOptions(args: readonly string[] = process.argv.slice(2)) {
       skip: { type: 'string', multiple: true, default: [] },
       websocket: { type: 'boolean', default: false },
       oci: { type: 'string', default: 'runc' },
+      'builtin-plugins': { type: 'boolean', default: false },
       handler: { type: 'string', default: '' },
       repeat: { type: 'string', default: '1' },
       seed: { type: 'string' },
@@ -104,7 +106,11 @@ export interface Run {
 /** Starts the server, runs the suite, ends the server and looks for leftovers. Resolves with whether all was well. */
 async function runWithServer(kind: ServerKind, ground: Ground, run: Run): Promise<boolean> {
   const { outDir, values } = run;
-  const bed = await openServer(kind, ground, { outDir, ociRuntime: values.oci });
+  const bed = await openServer(kind, ground, {
+    outDir,
+    ociRuntime: values.oci,
+    hasBuiltinPlugins: values['builtin-plugins'],
+  });
   const { server } = bed;
   let isClean = false;
   try {

@@ -14,6 +14,8 @@ export interface ServerPaths {
   readonly dir: string;
   readonly cniConfDir: string;
   readonly registryHostsDir: string;
+  /** Berth carries the CNI configuration out without its plugins. */
+  readonly hasBuiltinPlugins?: boolean;
   /** A crun that can do what the installed one is too old for, as a second handler; absent: none is needed. */
   readonly newerCrun?: string;
   /** A criu that works here and a crun that is built with it, in the place of those of the machine. */
@@ -47,6 +49,7 @@ export function writeBerthConfig(paths: ServerPaths): string {
       cni_config_dir: paths.cniConfDir,
       cni_plugin_dirs: [cniPluginDir],
       cni_cache_dir: join(paths.dir, 'cni'),
+      builtin_plugins: paths.hasBuiltinPlugins ?? false,
     },
     images: { registry_config_dirs: [paths.registryHostsDir] },
     nri: {
