@@ -245,7 +245,9 @@ async function auditRules(input: NetworkAuditInput, debts: ReadonlyMap<string, P
   const result = await run({ path: nft, args: ['list', 'table', 'inet', table], timeoutMs: 10_000 });
   const text = succeeded(result.status) ? result.stdout.toString() : '';
   const ruled = new Set([...text.matchAll(/[0-9a-f]{64}/g)].map(([id]) => id));
-  const masqueraded = [...text.matchAll(/ip6? saddr (\S+)[^\n]* masquerade/g)].map(([, prefix]) => prefix!);
+  const masqueraded = [...text.matchAll(/ip6? saddr (\S+) ip6? daddr != [^\n]* masquerade/g)].map(
+    ([, prefix]) => prefix!,
+  );
   const path = `inet ${table}`;
   const leaks = [...ruled]
     .filter((id) => !debts.has(id))

@@ -16,6 +16,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { processStarts } from '#host/launch.ts';
 import { RouteSocket } from '#host/rtnetlink.ts';
+import { auditNetwork } from './audit.ts';
 import { parseNetworkList } from './cni/config.ts';
 import { PluginRunner } from './cni/exec.ts';
 import { deleteList } from './cni/invoke.ts';
@@ -587,6 +588,41 @@ describe('a daemon that is ended', () => {
     const off = await start({ builtinPlugins: false });
     expect(findRules()).toBe('');
     await expectNothingLeft(off);
+  });
+
+  test('is audited: rules that are missing, rules and addresses that are nobody’s', async () => {
+    configure({}, { ...single });
+    const id = 'a'.repeat(64);
+    const network = await start();
+    const { raw } = await network.attach({ ...request(podA, published(18408)), sandboxId: id });
+    network.stop();
+    const audit = async (isThere = true) => {
+      const pod = { id, isReady: true, isChanging: false, netnsPath: namespacePath(podA), cniResult: raw };
+      const found = await auditNetwork({
+        pods: isThere ? [pod] : [],
+        ...{
+          stateDir: `${dir}/state`,
+          confDir: `${dir}/net.d`,
+          cacheDir: `${dir}/cni`,
+          netnsDir: '/var/run/netns',
+        },
+        firewallTable: table,
+      });
+      return found.map(({ kind, what, path }) => [kind, what, path.split('/').at(-1)!.split(' ').at(-1)]);
+    };
+    expect(await audit()).toEqual([]);
+    sh('nft', 'flush', 'chain', 'inet', table, 'pod_masquerade');
+    expect(await audit()).toEqual([['missing', 'packet rule', 'pods']]);
+    await (await start()).detach(id, namespacePath(podA));
+    await vi.waitFor(() => expect(listPorts()).toEqual([]), 10_000);
+    expect(await audit(false)).toEqual([]);
+    writeFileSync(`${dir}/ipam/pods/10.212.0.9`, `${id}\r\neth0`);
+    configure({ ipMasq: false }, { ...single });
+    expect(await audit(false)).toEqual([
+      ['leak', 'address', '10.212.0.9'],
+      ['leak', 'packet rule', '24'],
+    ]);
+    rmSync(`${dir}/ipam/pods/10.212.0.9`);
   });
 
   test('by a reboot pays from its records, whether the option is still on or not', async () => {
