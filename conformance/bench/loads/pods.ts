@@ -192,13 +192,13 @@ export const twentyPodsBuiltin = makePodLoad({
   metrics: [
     {
       ...parts.runPod,
-      title: 'RunPodSandbox, Berth runs no CNI program',
+      title: 'RunPodSandbox, Berth runs no CNI plugin',
       targetRatio: 0.33,
       inReadme: true,
     },
     {
       ...parts.removePod,
-      title: 'Stop + RemovePodSandbox, Berth runs no CNI program',
+      title: 'Stop + RemovePodSandbox, Berth runs no CNI plugin',
       targetRatio: 0.5,
       inReadme: true,
     },
@@ -220,13 +220,13 @@ export const sixtyPodsBuiltin = makePodLoad({
     parts.removePod,
     {
       ...parts.allRunning,
-      title: '60 pods, 8 at a time, Berth runs no CNI program: up',
+      title: '60 pods, 8 at a time, Berth runs no plugin: up',
       targetRatio: 0.5,
       inReadme: true,
     },
     {
       ...parts.teardown,
-      title: '60 pods, 8 at a time, Berth runs no CNI program: down',
+      title: '60 pods, 8 at a time, Berth runs no plugin: down',
       targetRatio: 0.5,
       inReadme: true,
     },
