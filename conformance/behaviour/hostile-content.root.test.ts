@@ -34,8 +34,8 @@ beforeAll(async () => {
       canary = join(dir, 'canary');
       cniAnswer = join(dir, 'cni-answer');
       mkdirSync(join(canary, 'folder'), { recursive: true });
-      writeFileSync(join(canary, 'passwd'), 'canary:x:4711:4711::/:/bin/sh\n');
-      writeFileSync(join(canary, 'group'), 'canary:x:4711:\n');
+      writeFileSync(join(canary, 'passwd'), 'canary:x:1471147114:1471147114::/:/bin/sh\n');
+      writeFileSync(join(canary, 'group'), 'canary:x:1471147114:\n');
       const plugins = join(dir, 'plugins');
       const configs = join(dir, 'hostile.d');
       for (const folder of [plugins, configs]) mkdirSync(folder);
@@ -175,11 +175,11 @@ test('nothing is made or mounted through links of an image', async () => {
     { image: { image }, mounts, working_dir: '/out/work' },
     'ls /out/ && cat /out/passwd',
   );
-  expect(shown).not.toContain('4711');
+  expect(shown).not.toContain('1471147114');
   const plain = await pullImage(out);
   for (const working_dir of ['/out/work', '/up/work', '/file/work'])
     expect(await attempt('work', { image: { image: plain }, working_dir }, 'cat /out/passwd')).not.toContain(
-      '4711',
+      '1471147114',
     );
   // What the runtime puts into every container, in the place of links.
   for (const name of [
@@ -202,7 +202,7 @@ test('nothing is made or mounted through links of an image', async () => {
       { image: { image: where } },
       `cat /${name}; ls /${name}; cat ${canary}/passwd`,
     );
-    expect([name, words.includes('4711')]).toEqual([name, false]);
+    expect([name, words.includes('1471147114')]).toEqual([name, false]);
   }
   expect(look()).toEqual(before);
 });
@@ -213,14 +213,14 @@ test('no descriptor of the host serves as a working folder', async () => {
   const script = `pwd; cat ${'../'.repeat(12)}${canary.slice(1)}/passwd`;
   for (let fd = 3; fd < 24; fd += 1) {
     const answer = await attempt(`descriptor-${fd}`, { working_dir: `/proc/self/fd/${fd}` }, script);
-    expect([fd, answer.includes('4711')]).toEqual([fd, false]);
+    expect([fd, answer.includes('1471147114')]).toEqual([fd, false]);
   }
   const image = await pullImage([], { WorkingDir: '/proc/self/fd/7' });
-  expect(await attempt('descriptor-image', { image: { image } }, script)).not.toContain('4711');
+  expect(await attempt('descriptor-image', { image: { image } }, script)).not.toContain('1471147114');
   const id = await bed.run(pod, 'runs');
   for (let fd = 3; fd < 12; fd += 1) {
     const { stdout } = await bed.exec(id, ['sh', '-c', `cd /proc/self/fd/${fd} && ${script}`]);
-    expect(stdout.toString()).not.toContain('4711');
+    expect(stdout.toString()).not.toContain('1471147114');
   }
   await bed.call('RemoveContainer', { container_id: id });
   expect(look()).toEqual(before);
