@@ -2,7 +2,7 @@
  * Asks the daemon for its version all the while, by a connection of its own. When no answer comes, what the daemon and the machine do
  * is written down while it lasts, and whose stall it was is judged when it is over.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
@@ -48,7 +48,7 @@ export class Watch {
   slowestMs = 0;
   peakBytes = 0;
   probes = 0;
-  /** The status of a call that was not answered with OK. */
+  /** The status of a call that was not answered with OK, by nobody's fault but the daemon's. */
   silence = '';
 
   constructor(bed: FaultBed, seed: number) {
@@ -58,6 +58,8 @@ export class Watch {
     });
     this.#controls = new Controls(bed.dir, bed.name);
     this.#fileStem = join(cacheDir('fuzz'), `seed-${seed}-stall`);
+    for (const name of readdirSync(cacheDir('fuzz')))
+      if (name.startsWith(`seed-${seed}-stall-`)) rmSync(join(cacheDir('fuzz'), name));
     let lastMs = monotonicMs();
     this.#beat = setInterval(() => {
       const now = monotonicMs();
@@ -102,14 +104,16 @@ export class Watch {
     for (const look of looks) clearTimeout(look);
     const toMs = monotonicMs();
     this.slowestMs = Math.max(this.slowestMs, toMs - fromMs);
-    if (code !== 'OK') this.silence = `Version answered ${code}`;
-    if (toMs - fromMs < noticedMs) return;
-    await delay(wordMs);
-    const [cpuMs, readyMs] = [after.cpuMs - before.cpuMs, after.readyMs - before.readyMs];
-    this.#note({ fromMs, toMs, code, seen, cpuMs, readyMs }, file);
+    let isDaemons = true;
+    if (toMs - fromMs >= noticedMs) {
+      await delay(wordMs);
+      const [cpuMs, readyMs] = [after.cpuMs - before.cpuMs, after.readyMs - before.readyMs];
+      isDaemons = this.#note({ fromMs, toMs, code, seen, cpuMs, readyMs }, file).whose === 'daemon';
+    }
+    if (code !== 'OK' && isDaemons) this.silence = `Version answered ${code}`;
   }
 
-  #note(time: Omit<Stall, 'standstills' | 'controlsWaitedMs' | 'fuzzerWaitedMs'>, file: string): void {
+  #note(time: Omit<Stall, 'standstills' | 'controlsWaitedMs' | 'fuzzerWaitedMs'>, file: string): Verdict {
     const stall: Stall = {
       ...time,
       standstills: readStandstills(this.#bed.pulseFile, time.fromMs, time.toMs),
@@ -124,6 +128,7 @@ export class Watch {
     const ms = Math.round(time.toMs - time.fromMs);
     const words = `no answer to Version for ${ms} ms (${time.code}), ${verdict.ownMs} ms of them the ${verdict.whose === 'daemon' ? "daemon's" : `daemon's, the rest the ${verdict.whose}'s`}: ${verdict.why}; evidence: ${file}`;
     this.stalls.push({ ms, verdict, words });
+    return verdict;
   }
 
   #askVersion(): Promise<string> {
