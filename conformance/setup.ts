@@ -29,6 +29,8 @@ export const conformancePackages = [
   'util-linux',
   'procps',
   'conntrack',
+  'skopeo',
+  'buildah',
   'gcc',
   'libc6-dev',
   'make',
