@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { SingleFlight } from '#base/single-flight.ts';
+import { spreadDirectoriesOf } from '#host/directory-hint.ts';
 import { listMounts } from '#host/mount.ts';
 import type { ChainId, Snapshot } from '../contract.ts';
 import type { LayerProcesses } from '../worker/layer-processes.ts';
@@ -76,6 +77,7 @@ export class DirectorySnapshotter implements LayerSnapshotter {
     this.#nowMs = options.nowMs ?? (() => performance.now());
     for (const name of ['snapshots', 'unpacking'])
       mkdirSync(join(options.root, name), { recursive: true, mode: 0o700 });
+    spreadDirectoriesOf(join(options.root, 'snapshots'));
     this.#records = new SnapshotRecords(options.database, form.driver);
     this.#trash = new Trash(join(options.root, 'trash'), options.log, async (directories) => {
       await options.processes.run<'remove'>({ type: 'remove', directories });
