@@ -75,9 +75,10 @@ export class DirectorySnapshotter implements LayerSnapshotter {
     this.#options = options;
     this.#form = form;
     this.#nowMs = options.nowMs ?? (() => performance.now());
-    for (const name of ['snapshots', 'unpacking'])
+    for (const name of ['snapshots', 'unpacking']) {
       mkdirSync(join(options.root, name), { recursive: true, mode: 0o700 });
-    spreadDirectoriesOf(join(options.root, 'snapshots'));
+      spreadDirectoriesOf(join(options.root, name));
+    }
     this.#records = new SnapshotRecords(options.database, form.driver);
     this.#trash = new Trash(join(options.root, 'trash'), options.log, async (directories) => {
       await options.processes.run<'remove'>({ type: 'remove', directories });

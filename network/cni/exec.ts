@@ -29,8 +29,8 @@ export interface PluginCall {
 }
 
 /**
- * Plugins are written in Go, whose runtime keeps a thread busy looking for work on every processor that it has: with one they
- * do the same in 12 % less processor time, which counts when many pods start at once.
+ * Plugins are written in Go, whose runtime keeps a thread busy looking for work on every processor that it has. They have next
+ * to none for a second one, and other programs do when many pods start at once.
  */
 const defaultEnvironment = { PATH: defaultPath, GOMAXPROCS: '1' };
 

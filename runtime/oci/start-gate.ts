@@ -4,7 +4,8 @@
  * What `crun create` leaves is a process that has done all it was told to and reads from the FIFO `exec.fifo` in the
  * container's state folder; it executes the container's program when a byte comes. `crun start` reads the state, sees that
  * the process lives, writes that byte, removes the FIFO and runs hooks of the kind `poststart` (crun, src/libcrun/container.c
- * and status.c, in every 1.x). The byte and the removal take the daemon 0.1 ms, a run of the program 4.
+ * and status.c, in every 1.x). Byte and removal take the daemon a tenth of the
+ * time that a run of the program takes.
  */
 import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
