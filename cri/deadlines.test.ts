@@ -60,3 +60,12 @@ test('a clock that is set meanwhile ends no call', () => {
   vi.advanceTimersByTime(20);
   expect(expire).toHaveBeenCalledOnce();
 });
+
+test('of a deadline that has passed no timer is told a time before now, which Node would warn of', () => {
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  const expire = vi.fn();
+  new Deadlines().add({ expire }, Date.now() - 5);
+  expect(timers.mock.lastCall?.[1]).toBe(0);
+  vi.advanceTimersByTime(1);
+  expect(expire).toHaveBeenCalledOnce();
+});

@@ -80,7 +80,8 @@ export class Deadlines {
     clearTimeout(this.#timer);
     this.#timerMs = dueMs;
     // What keeps the process alive is the server, not a deadline.
-    this.#timer = setTimeout(() => this.#expire(), dueMs - performance.now()).unref();
+    const leftMs = Math.max(dueMs - performance.now(), 0);
+    this.#timer = setTimeout(() => this.#expire(), leftMs).unref();
   }
 
   #expire(): void {

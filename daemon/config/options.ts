@@ -187,7 +187,7 @@ export const options = {
     expedite_detach: option(
       boolean,
       true,
-      'Whether the kernel may end RCU grace periods at once (/sys/kernel/rcu_expedited) while CNI plugins detach a pod: 40 ms less for each. Never done on real-time kernels, or where rcu_expedited or rcu_normal is set.',
+      'Whether the kernel may end RCU grace periods at once (/sys/kernel/rcu_expedited) while CNI plugins detach a pod, which takes half as long then (docs/performance.md). Never done on real-time kernels, or where rcu_expedited or rcu_normal is set.',
     ),
     builtin_plugins: option(
       boolean,
