@@ -347,6 +347,9 @@ export async function launchAside(options: LaunchOptions): Promise<Launched> {
   const error = await new Promise<number>((resolve, reject) => {
     const done = (failure: unknown, result: number) => (failure ? reject(failure) : resolve(result));
     spawnRaw.async(...spawnArguments(preparation, pidOut), done);
+  }).catch((failure: unknown) => {
+    abandon(preparation);
+    throw failure;
   });
   return complete(preparation, error, pidOut[0]!);
 }
