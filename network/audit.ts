@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Finding } from '#base/finding.ts';
 import { defaultPath, run, succeeded } from '#host/launch.ts';
+import { parseRuled, ruledPath } from './builtin-plugins.ts';
 import { formatCidr } from './cidr.ts';
 import { parseNetworkList } from './cni/config.ts';
 import { loadFolder } from './cni/config-folder.ts';
@@ -13,6 +14,7 @@ import type { Debt } from './debts.ts';
 import { defaultNetworkOptions } from './default-network.ts';
 import { readPluginPlan } from './native/plugin-plan.ts';
 import { ProgramPaths } from './program-path.ts';
+import { readRecord } from './record-file.ts';
 
 /** A pod as far as the network is concerned. */
 export interface AuditedPod {
@@ -271,7 +273,9 @@ async function auditRules(input: NetworkAuditInput, debts: ReadonlyMap<string, P
     ];
   });
   const needed = listMasqueraded(input, debts);
-  const idle = masqueraded.filter((prefix) => needed && !needed.has(prefix));
+  // Those that no record of this node's daemon names are another's, which shares the table.
+  const recorded = parseRuled(readRecord(ruledPath(input.stateDir)));
+  const idle = masqueraded.filter((prefix) => needed && !needed.has(prefix) && recorded.includes(prefix));
   const stray = idle.map((prefix): Finding => {
     const mend = 'restart berthd, which writes the table anew';
     return { kind: 'leak', what: 'packet rule', id: '', path: `${path} ${prefix}`, mend };

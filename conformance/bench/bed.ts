@@ -238,7 +238,7 @@ async function clearMachine({ dir, cgroups, networks, furniture, left }: Clearin
     await removeMasquerades(network.bridge);
     removeCniResults(network.bridge);
   }
-  await removeBuiltinMasquerade();
+  await removeBerthMasquerade(networks.hadBerthBridge);
   if (!networks.hadBerthBridge && hasInterface(berthBridge))
     await runCommand('ip', ['link', 'delete', berthBridge]);
   // All but the tmpfs under everything, which has an undo of its own.
@@ -264,13 +264,16 @@ async function removeMasquerades(network: string): Promise<void> {
   }
 }
 
-/** Berth keeps the rule of its built-in plugins as long as the configuration is there; the table may be another daemon's too. */
-async function removeBuiltinMasquerade(): Promise<void> {
+/**
+ * Berth keeps the rules of its own network and of its built-in plugins as long as its configuration wants them. The table may be
+ * another daemon's too: then there was its bridge before, or its host ports are in it.
+ */
+async function removeBerthMasquerade(hadBerthBridge: boolean): Promise<void> {
   const table = ['table', 'inet', 'berth'];
   const text = await runCommand('nft', ['list', ...table]).catch(() => ''); // there is none
   const rules = text.split('\n').filter((line) => line.includes('saddr'));
-  if (rules.length > 0 && rules.every((rule) => rule.includes(`saddr ${sharedSubnet} `)))
-    await runCommand('nft', ['delete', ...table]);
+  const areOurs = !hadBerthBridge || rules.every((rule) => rule.includes(`saddr ${sharedSubnet} `));
+  if (rules.length > 0 && areOurs && !text.includes('dnat')) await runCommand('nft', ['delete', ...table]);
 }
 
 /** Results that libcni keeps for DEL, of pods that were never taken down. */
