@@ -1,8 +1,7 @@
 /** What a file system is told of a directory, as far as it listens (ioctl_iflags(2)). */
 import { closeSync, constants, openSync } from 'node:fs';
-import { libc } from './libc.ts';
+import { ioctlRaw } from './libc.ts';
 
-const ioctlRaw = libc.func('int ioctl(int fd, ulong request, void *argument)');
 const FS_IOC_GETFLAGS = 0x80086601;
 const FS_IOC_SETFLAGS = 0x40086602;
 const FS_TOPDIR_FL = 0x20000;

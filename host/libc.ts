@@ -37,6 +37,9 @@ const pipe2Raw = libc.func('int pipe2(_Out_ int *fds, int flags)');
 const closeRaw = libc.func('int close(int fd)');
 const fcntlRaw = libc.func('int fcntl(int fd, int command, int argument)');
 
+/** ioctl(2) with a buffer as its argument; the result is the kernel's, and errno tells of a negative one. */
+export const ioctlRaw = libc.func('int ioctl(int fd, ulong request, void *argument)');
+
 export const O_CLOEXEC = 0o2000000;
 const F_DUPFD_CLOEXEC = 1030;
 

@@ -6,14 +6,13 @@
 import { constants } from 'node:os';
 import koffi from 'koffi';
 import { decodeStatus, type ExitStatus } from './launch.ts';
-import { close, libc, SystemCallError } from './libc.ts';
+import { close, ioctlRaw, libc, SystemCallError } from './libc.ts';
 import { openPipeHandle } from './pipe-handle.ts';
 import { type ProcessIdentity, readExitStatus, startTimeOf } from './proc.ts';
 
 /** The same number on every architecture. */
 const SYS_pidfd_open = 434;
 const syscallRaw = libc.func('long syscall(long number, long first, long second)');
-const ioctlRaw = libc.func('int ioctl(int fd, ulong request, void *argument)');
 
 /** linux/pidfd.h: struct pidfd_info in its first size; `exit_code` is filled from Linux 6.15 on, once the process is reaped. */
 const pidfdInfoBytes = 64;

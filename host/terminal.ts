@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { ReadStream } from 'node:tty';
 import koffi from 'koffi';
 import { RuntimeError } from '#base/errors.ts';
-import { checked, close, libc } from './libc.ts';
+import { checked, close, ioctlRaw, libc } from './libc.ts';
 
 const TIOCSWINSZ = 0x5414;
 const MSG_DONTWAIT = 0x40;
@@ -23,7 +23,6 @@ const msghdr = koffi.struct('berth_msghdr', {
   flags: 'int',
 });
 const recvmsgRaw = libc.func('long recvmsg(int fd, berth_msghdr *message, int flags)');
-const ioctlRaw = libc.func('int ioctl(int fd, ulong request, void *argument)');
 void msghdr;
 
 /** The descriptor that came with the next message on `fd`. Throws SystemCallError (EAGAIN: none yet), Internal if none came along. */
