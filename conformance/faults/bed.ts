@@ -21,7 +21,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Finding } from '#base/finding.ts';
+import { type Finding, formatFinding } from '#base/finding.ts';
 import { auditNode } from '#daemon/audit.ts';
 import { loadConfig } from '#daemon/config/load.ts';
 import type { Config } from '#daemon/config/options.ts';
@@ -59,6 +59,10 @@ export function bedNetworkOf(name: string): BedNetwork {
   if (network === undefined)
     throw new Error(`--network is one of ${bedNetworks.join(', ')}, not ${JSON.stringify(name)}`);
   return network;
+}
+
+export function describeFindings(findings: readonly Finding[]): string {
+  return findings.map(formatFinding).join('; ');
 }
 
 /** A call that failed because the daemon died under it. */
@@ -296,6 +300,12 @@ export class FaultBed {
       cgroupParents: [this.cgroupParent],
       ...(arePullsOver ? { arePullsOver } : {}),
     });
+  }
+
+  /** As `audit`; throws what it finds. */
+  async expectClean(arePullsOver = false): Promise<void> {
+    const findings = await this.audit(arePullsOver);
+    if (findings.length > 0) throw new Error(describeFindings(findings));
   }
 
   logTail(lines = 30): string {

@@ -11,11 +11,11 @@
  */
 import { parseArgs } from 'node:util';
 import { takeAccount } from './account.ts';
-import { bedNetworkOf, FaultBed, imageName } from './bed.ts';
+import { bedNetworkOf, describeFindings, FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
 import { endWithVerdict, isIsolated } from './isolate.ts';
-import { describeFindings, liveProgramCase, liveStepCase } from './lives.ts';
+import { liveProgramCase, liveStepCase } from './lives.ts';
 
 /** One fault and the life that it happens in, by its place in a table of the report. */
 interface Trial {
