@@ -56,6 +56,7 @@ export const stepNames = [
   'pull-image/resolve',
   'pull-image/start-layer',
   'pull-image/unpack-layer',
+  'pull-image/inherit-folders',
   'pull-image/commit-layer',
   'pull-image/record',
   'remove-image/forget',
@@ -73,6 +74,29 @@ export const stepNames = [
   'commit-container/record',
   'commit-container/resume',
   'staged-image/remove',
+  'checkpoint-container/make-folder',
+  'checkpoint-container/freeze',
+  'checkpoint-container/dump',
+  'checkpoint-container/save-files',
+  'checkpoint-container/describe',
+  'checkpoint-container/thaw',
+  'checkpoint-container/pack',
+  'checkpoint-container/publish',
+  'checkpoint-container/clear',
+  'checkpoint-pod/make-folders',
+  'checkpoint-pod/save-shm',
+  'checkpoint-pod/describe',
+  'checkpoint-pod/forget-capture',
+  'restore-container/probe-image',
+  'restore-container/copy-checkpoint',
+  'restore-container/fill-root',
+  'restore-container/remove-deleted',
+  'restore-container/fill-volumes',
+  'restore-container/run-monitor',
+  'restore-container/record',
+  'restore-container/remove-checkpoint',
+  'restore-pod/load-shm',
+  'restore-pod/record',
 ] as const;
 
 export type StepName = (typeof stepNames)[number];
@@ -116,4 +140,19 @@ export function step<T>(
   const watching = observer;
   const inner = watching === undefined ? work : () => observed(watching, name, work);
   return span('step', name, inner, attributes);
+}
+
+/** As `step`, for work that must be done whatever becomes of the step: an observer's error is thrown when it is done. */
+export async function stepAnyway(name: StepName, work: () => Promise<void>): Promise<void> {
+  let isTried = false;
+  const noted = (): Promise<void> => {
+    isTried = true;
+    return work();
+  };
+  try {
+    await step(name, noted);
+  } catch (error) {
+    if (!isTried) await noted();
+    throw error;
+  }
 }

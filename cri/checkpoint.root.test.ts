@@ -1,6 +1,5 @@
 /** Containers and pods that go on from where they were, on a kernel, an OCI runtime and a CRIU that can do it. */
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   chownSync,
   existsSync,
@@ -15,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { pushImage } from '#conformance/fixtures/registry.ts';
+import { pushCheckpointImage } from '#conformance/fixtures/checkpoint-image.ts';
 import { ensureNewerCriu } from '#conformance/tools/newer-criu.ts';
 import type { ContainerConfigInit, PodSandboxConfigInit } from '#proto/generated/cri.ts';
 import { capabilitiesOf } from '#runtime/host-facts.ts';
@@ -179,36 +178,6 @@ function hasCapability(name: 'SYS_RESOURCE'): boolean {
   return capabilitiesOf(mask).includes(`CAP_${name}`);
 }
 
-/** An image whose only layer is the archive, as `checkpointctl build` and buildah make it; pushed as library/NAME. */
-async function pushCheckpoint(archive: string, name: string): Promise<void> {
-  const blob = (bytes: Buffer, mediaType: string) => {
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    return { digest, mediaType, bytes, size: bytes.length };
-  };
-  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
-  const oci = 'application/vnd.oci.image';
-  const layer = blob(readFileSync(archive), `${oci}.layer.v1.tar`);
-  const rootfs = { type: 'layers', diff_ids: [layer.digest] };
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-  const config = blob(json({ architecture, os: 'linux', config: {}, rootfs }), `${oci}.config.v1+json`);
-  const describe = ({ digest, mediaType, size }: typeof layer) => ({ digest, mediaType, size });
-  const manifest = blob(
-    json({
-      schemaVersion: 2,
-      mediaType: `${oci}.manifest.v1+json`,
-      config: describe(config),
-      layers: [describe(layer)],
-      annotations: { 'org.criu.checkpoint.container.name': name },
-    }),
-    `${oci}.manifest.v1+json`,
-  );
-  await pushImage(bed.registryHost, `library/${name}:latest`, {
-    root: manifest,
-    manifest,
-    blobs: [config, layer],
-  });
-}
-
 test.skipIf(tools.obstacle !== undefined)(
   'a container goes on from an image',
   { timeout: 60_000 },
@@ -220,7 +189,7 @@ test.skipIf(tools.obstacle !== undefined)(
     const location = join(dir, 'image.tar');
     await client.call('CheckpointContainer', { container_id: id, location });
     await client.call('RemovePodSandbox', { pod_sandbox_id: pod });
-    await pushCheckpoint(location, 'point');
+    await pushCheckpointImage(bed.registryHost, readFileSync(location), 'point');
     const image = 'docker.io/library/point:latest';
     const { image_ref } = await client.call('PullImage', { image: { image } });
     const next = await runPod('image-to');
@@ -328,7 +297,13 @@ describe.skipIf(tools.obstacle !== undefined)('a pod', () => {
     const container_configs = [counter('one'), counter('two')];
     const request = { checkpoint_path: output, config: podConfig('again'), container_configs };
     const files = execFileSync('find', [output], { encoding: 'utf8' });
-    const { pod_sandbox_id: next, restored_containers } = await client.call('RestorePod', request);
+    const reply = await client.call('RestorePod', request);
+    const { pod_sandbox_id: next, restored_containers } = reply;
+    // A client that did not get the answer asks again.
+    expect(await client.call('RestorePod', request)).toEqual(reply);
+    await expect(
+      client.call('RestorePod', { ...request, config: { ...podConfig('again'), hostname: 'other' } }),
+    ).rejects.toMatchObject({ code: status.ALREADY_EXISTS });
     rmSync(output, { recursive: true });
     expect(files).toContain('pod.options');
     expect(restored_containers.map(({ name }) => name)).toEqual(['one', 'two']);

@@ -119,14 +119,15 @@ export class LayerPuller {
       arrived(stack, index);
       if (layer.isBlobKept) content.adopt(stack.layers[index]!.digest);
       await below;
-      if (layer.hasImplied) {
-        const { directory, impliedPath } = started;
-        if (parent === undefined) rmSync(impliedPath);
-        else {
-          const lowerDirs = snapshotter.layerDirs(parent);
-          await processes.run<'inherit'>({ type: 'inherit', directory, impliedPath, lowerDirs }, signal);
-        }
-      }
+      if (layer.hasImplied)
+        await step('pull-image/inherit-folders', async () => {
+          const { directory, impliedPath } = started;
+          if (parent === undefined) rmSync(impliedPath);
+          else {
+            const lowerDirs = snapshotter.layerDirs(parent);
+            await processes.run<'inherit'>({ type: 'inherit', directory, impliedPath, lowerDirs }, signal);
+          }
+        });
       const { usedBytes, inodes } = layer;
       await step('pull-image/commit-layer', () =>
         snapshotter.commitLayer({ chainId, parent, place: started, usedBytes, inodes }),

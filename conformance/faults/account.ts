@@ -4,13 +4,18 @@
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stepNames } from '#base/step.ts';
+import type { NewerCriu } from '../tools/newer-criu.ts';
 import { type BedNetwork, FaultBed, imageName } from './bed.ts';
+import { reachableSteps } from './cases.ts';
 import type { SeenEffects } from './effects.ts';
-import { liveObserved } from './lives.ts';
+import { liveObserved, liveObservedCheckpoints } from './lives.ts';
 
 /** Effects that no operation on a pod or an image has, each by a place that it is called from, and why it is none. */
 const excused: readonly { readonly place: string; readonly why: string }[] = [
+  {
+    place: 'CheckpointSupport.require',
+    why: 'asks CRIU what it can do here',
+  },
   {
     place: 'LayerProcesses.warm',
     why: 'the process that unpacks layers is a part of the daemon and ends with it',
@@ -35,14 +40,15 @@ export interface Account {
 }
 
 /** Observes a daemon of its own. */
-export async function takeAccount(network: BedNetwork): Promise<Account> {
-  const { steps, outside } = await observe(network);
+export async function takeAccount(network: BedNetwork, criu: NewerCriu | undefined): Promise<Account> {
+  const { steps, outside } = await observe(network, criu);
   const unnamed = outside.filter(
     ({ places }) => !excused.some(({ place }) => places.some((text) => text.includes(place))),
   );
-  const idle = stepNames.filter((name) => steps[name] === undefined);
+  const names = reachableSteps(criu !== undefined);
+  const idle = names.filter((name) => steps[name] === undefined);
   return {
-    faultPoints: stepNames.length,
+    faultPoints: names.length,
     stepsWithEffects: Object.keys(steps).length + unnamed.length,
     problems: [
       ...unnamed.map(({ call, places }) => `${call} in no named step, by ${places.join(', of ')}`),
@@ -51,14 +57,15 @@ export async function takeAccount(network: BedNetwork): Promise<Account> {
   };
 }
 
-async function observe(network: BedNetwork): Promise<SeenEffects> {
-  const bed = await FaultBed.prepare(network);
+async function observe(network: BedNetwork, criu: NewerCriu | undefined): Promise<SeenEffects> {
+  const bed = await FaultBed.prepare(network, undefined, criu);
   try {
     bed.watchesEffects = true;
     await bed.start();
     await bed.call('PullImage', { image: { image: imageName } });
     await noteEffects(bed);
     await liveObserved(bed);
+    if (criu) await liveObservedCheckpoints(bed);
     return await noteEffects(bed);
   } finally {
     await bed.close();

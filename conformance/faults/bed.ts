@@ -36,6 +36,7 @@ import { makeImage, makeLayer } from '../fixtures/image.ts';
 import { listApplets, makeBusyboxLayer } from '../fixtures/images.ts';
 import { pushImage, type Registry, startRegistry, writeMirrorHosts } from '../fixtures/registry.ts';
 import { cniPluginDir } from '../network.ts';
+import type { NewerCriu } from '../tools/newer-criu.ts';
 
 export const imageName = 'docker.io/library/faulty:latest';
 /** Another image on the same base layer, for pulls and removals while containers run on the first. */
@@ -67,6 +68,14 @@ export function describeFindings(findings: readonly Finding[]): string {
 
 /** A call that failed because the daemon died under it. */
 export class DaemonDied extends Error {}
+
+interface BedParts {
+  readonly dir: string;
+  readonly name: string;
+  readonly network: BedNetwork;
+  readonly registry: Registry;
+  readonly criu: Pick<NewerCriu, 'criu' | 'crun'> | undefined;
+}
 
 export class FaultBed {
   readonly dir: string;
@@ -104,7 +113,7 @@ export class FaultBed {
   /** How long a call may take unless it says so itself, ms; a minute if undefined. */
   deadlineMs: number | undefined;
 
-  private constructor(dir: string, name: string, network: BedNetwork, registry: Registry) {
+  private constructor({ dir, name, network, registry, criu }: BedParts) {
     this.dir = dir;
     this.bridge = network === 'native' ? 'berth0' : name;
     this.addressDir = network === 'native' ? join(dir, 'lib/network/ipam/berth') : join(dir, 'ipam', name);
@@ -119,19 +128,23 @@ export class FaultBed {
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
-    placePrograms(join(dir, 'programs'));
-    writeFileSync(this.configFile, configText(dir, network === 'builtin'));
+    placePrograms(
+      join(dir, 'programs'),
+      criu ? { ...failingPrograms, 'crun-criu': criu.crun } : failingPrograms,
+    );
+    writeFileSync(this.configFile, configText(dir, network === 'builtin', criu));
     if (network !== 'native') writeNetwork(dir, name, network === 'builtin');
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
   }
 
   /**
    * Makes the folder, the network's configuration and the registry. Starts no daemon. `furnish` is called first, with the
-   * folder: `lib` in it will be the daemon's root_dir, `run` its state_dir.
+   * folder: `lib` in it will be the daemon's root_dir, `run` its state_dir. With `criu` there are handlers that checkpoint.
    */
   static async prepare(
     network: BedNetwork = 'cni',
     furnish: (dir: string) => Promise<void> = async () => {},
+    criu?: Pick<NewerCriu, 'criu' | 'crun'>,
   ): Promise<FaultBed> {
     const dir = mkdtempSync(join(tmpdir(), 'bf-'));
     await furnish(dir);
@@ -148,14 +161,15 @@ export class FaultBed {
     await pushImage(
       registry.host,
       'library/other:latest',
-      makeImage({ layers: [base, entry('two', 'two'), entry('three', 'three')], config }),
+      // The folder of the last one stands in no layer.
+      makeImage({ layers: [base, entry('two', 'two'), entry('deep/three', 'three')], config }),
     );
     writeMirrorHosts(join(dir, 'certs.d'), ['docker.io'], registry.host);
     const name = `bf${dir
       .slice(-6)
       .toLowerCase()
       .replace(/[^a-z0-9]/g, '')}`;
-    return new FaultBed(dir, name, network, registry);
+    return new FaultBed({ dir, name, network, registry, criu });
   }
 
   get pid(): number {
@@ -387,6 +401,9 @@ function writeNetwork(dir: string, name: string, isWhole: boolean): void {
 
 /** The handler whose OCI runtime is one of these. The default one is crun itself, of which the daemon does a part by itself. */
 export const failingHandler = 'failing-crun';
+/** The same with a crun that can checkpoint, and that crun itself. */
+export const failingCheckpointHandler = 'failing-crun-criu';
+export const checkpointHandler = 'crun-criu';
 
 /** Programs that do their work unless told to fail. */
 const failingPrograms: Readonly<Record<string, string>> = {
@@ -395,16 +412,16 @@ const failingPrograms: Readonly<Record<string, string>> = {
   bridge: join(cniPluginDir, 'bridge'),
 };
 
-function placePrograms(directory: string): void {
+function placePrograms(directory: string, programs: Readonly<Record<string, string>>): void {
   mkdirSync(directory);
-  for (const [name, real] of Object.entries(failingPrograms)) {
+  for (const [name, real] of Object.entries(programs)) {
     copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), join(directory, name));
     chmodSync(join(directory, name), 0o755);
     symlinkSync(real, join(directory, `${name}.real`));
   }
 }
 
-function configText(dir: string, hasBuiltinPlugins: boolean): string {
+function configText(dir: string, hasBuiltinPlugins: boolean, criu: BedParts['criu']): string {
   const tables = {
     daemon: { root_dir: join(dir, 'lib'), state_dir: join(dir, 'run'), shutdown_grace_ms: 2000 },
     server: { socket: join(dir, 'berth.sock') },
@@ -421,6 +438,11 @@ function configText(dir: string, hasBuiltinPlugins: boolean): string {
     nri: { enable: false },
     runtime: { conmon_path: join(dir, 'programs/conmon') },
     [`handlers.${failingHandler}`]: { path: join(dir, 'programs/crun'), type: 'crun' },
+    ...(criu && {
+      checkpoint: { criu_path: criu.criu, restore_images: true },
+      [`handlers.${checkpointHandler}`]: { path: criu.crun, type: 'crun' },
+      [`handlers.${failingCheckpointHandler}`]: { path: join(dir, 'programs/crun-criu'), type: 'crun' },
+    }),
   };
   // Every value here is written alike in JSON and TOML.
   return Object.entries(tables)

@@ -39,14 +39,24 @@ export const programOperations = [
   ['crun', 'exec'],
   ['crun', 'update'],
   ['crun', 'delete'],
+  ['crun-criu', 'pause'],
+  ['crun-criu', 'checkpoint'],
+  ['crun-criu', 'resume'],
+  ['crun-criu', 'restore'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
 ] as const;
 
-/** Without CNI plugins where the network is Berth's own. */
-export function programCases(hasPlugins: boolean): ProgramCase[] {
+/** Without CNI plugins where the network is Berth's own, and without CRIU where it does not work. */
+export function programCases({
+  hasPlugins,
+  hasCriu,
+}: {
+  hasPlugins: boolean;
+  hasCriu: boolean;
+}): ProgramCase[] {
   return programOperations
-    .filter(([program]) => hasPlugins || program !== 'bridge')
+    .filter(([program]) => (hasPlugins || program !== 'bridge') && (hasCriu || program !== 'crun-criu'))
     .flatMap(([program, operation]) => programActions.map((action) => ({ program, operation, action })));
 }
 
@@ -54,15 +64,18 @@ export function programCases(hasPlugins: boolean): ProgramCase[] {
 export function wordsOf({ program, operation, action }: ProgramCase): RegExp | undefined {
   if (action === 'kill-daemon') return /died/;
   if (action === 'hang') return /DEADLINE_EXCEEDED/;
+  // Done again at once: a container must not stand still.
+  if (operation === 'resume') return undefined;
   if (action === 'error') return /told to fail/;
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
   if (program === 'bridge' && operation === 'ADD' && action === 'garbage') return /is not JSON/;
   if (action === 'garbage') return undefined;
+  if (operation === 'restore') return /restore of container/;
+  if (operation === 'checkpoint') return /checkpoint of container/;
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
   // A container may be deleted, and a pod detached, by what died of it.
-  if (operation === 'start' || operation === 'update' || operation === 'ADD') return /signal 9/;
-  return undefined;
+  return ['start', 'update', 'pause', 'ADD'].includes(operation) ? /signal 9/ : undefined;
 }
 
 /** What must go wrong first for a step to be reached at all. */
@@ -78,8 +91,13 @@ export function meetsDeadline({ step, fault }: StepCase): boolean {
   return fault.phase === 'before' || !unnoticed.includes(step);
 }
 
-export function stepCases(): StepCase[] {
-  return stepNames.flatMap((step) => faults.map((fault) => ({ step, fault })));
+/** The steps that can be reached here: not those of checkpoints where CRIU does not work. */
+export function reachableSteps(hasCriu: boolean): StepName[] {
+  return stepNames.filter((step) => hasCriu || !/^(checkpoint|restore)-/.test(step));
+}
+
+export function stepCases(hasCriu: boolean): StepCase[] {
+  return reachableSteps(hasCriu).flatMap((step) => faults.map((fault) => ({ step, fault })));
 }
 
 export function planOf({ step, fault }: StepCase): string {

@@ -25,7 +25,7 @@ operation=${CNI_COMMAND:-}
 if [ "$name" = conmon ]; then operation=run; fi
 for word in "$@"; do
   [ -z "$operation" ] || break
-  case $word in create | start | exec | delete | update) operation=$word ;; esac
+  case $word in create | start | exec | delete | update | pause | resume | checkpoint | restore) operation=$word ;; esac
 done
 read -r wantedName wantedOperation action pass 2>/dev/null <"$fault"
 if [ "$name $operation" != "$wantedName $wantedOperation" ] || ! mv "$fault" "$fault.$$" 2>/dev/null; then

@@ -1,8 +1,9 @@
 /** Which life each fault happens in, and how it is planned. A life ends with nothing left of it, or throws what is wrong. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
-import { type FaultBed, failingHandler } from './bed.ts';
+import { type FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
+import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
@@ -13,6 +14,8 @@ const usualTries = 6;
 
 /** What a step or a program is part of, and what must hold when it is over. */
 interface Life {
+  /** Before the fault is planned. */
+  readonly prepare?: () => Promise<void>;
   readonly live: (tries: number) => Promise<void>;
   readonly expectNothing: (bed: FaultBed) => Promise<void>;
 }
@@ -21,6 +24,20 @@ function lifeOf(bed: FaultBed, step: StepName, failures: string[]): Life {
   if (step.includes('-image/')) {
     const live = isOperators(step) ? liveMovedImage : liveImage;
     return { live: (tries) => live(bed, failures, tries), expectNothing: expectNoImage };
+  }
+  const subject = step.includes('-pod/') ? 'pod' : 'container';
+  if (step.startsWith('checkpoint-'))
+    return {
+      live: async (tries) => void (await liveCheckpoint(bed, { subject }, failures, tries)),
+      expectNothing: expectNoPod,
+    };
+  if (step.startsWith('restore-')) {
+    const kind = { subject, isFromImage: step === 'restore-container/probe-image' } as const;
+    return {
+      prepare: () => prepareRestore(bed, kind),
+      live: (tries) => liveRestore(bed, kind, failures, tries),
+      expectNothing: expectNoPod,
+    };
   }
   const kind = {
     sharesPid: needsInit(step),
@@ -34,7 +51,8 @@ function lifeOf(bed: FaultBed, step: StepName, failures: string[]): Life {
 /** Lives one case of a step, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
 export async function liveStepCase(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   const { step, fault } = one;
-  const { live, expectNothing } = lifeOf(bed, step, failures);
+  const { prepare, live, expectNothing } = lifeOf(bed, step, failures);
+  await prepare?.();
   writeFileSync(bed.faultFile, planOf(one));
   if (fault.action !== 'hang') await live(usualTries);
   else {
@@ -51,7 +69,21 @@ export async function liveStepCase(bed: FaultBed, one: StepCase, failures: strin
 
 /** `plan` plans the fault, at once or when the life has come so far. */
 function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failures: string[]): Life {
-  const { operation } = one;
+  const { program, operation } = one;
+  if (program === 'crun-criu') {
+    const kind = { subject: 'container', handler: failingCheckpointHandler } as const;
+    if (operation === 'restore')
+      return {
+        prepare: () => prepareRestore(bed, kind),
+        live: (tries) => liveRestore(bed, { ...kind, beforeRestore: plan }, failures, tries),
+        expectNothing: expectNoPod,
+      };
+    return {
+      live: async (tries) =>
+        void (await liveCheckpoint(bed, { ...kind, beforeCheckpoint: plan }, failures, tries)),
+      expectNothing: expectNoPod,
+    };
+  }
   // A failure after the exit is nobody's until the container is removed.
   if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
   const isLater = operation === 'delete' || operation === 'DEL';
@@ -72,7 +104,8 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   const file = bed.programFaultFile;
   rmSync(`${file}.done`, { force: true });
   const plan = () => writeFileSync(file, `${program} ${operation} ${action}\n`);
-  const { live, expectNothing } = lifeOfProgram(bed, one, plan, failures);
+  const { prepare, live, expectNothing } = lifeOfProgram(bed, one, plan, failures);
+  await prepare?.();
   if (action !== 'hang') await live(usualTries);
   else
     await liveThroughHang(
@@ -99,6 +132,18 @@ export async function liveObserved(bed: FaultBed): Promise<void> {
   await liveImage(bed, failures, 1);
   await liveMovedImage(bed, failures, 1);
   await bed.call('ImageFsInfo', {});
+}
+
+/** The same of checkpoints. */
+export async function liveObservedCheckpoints(bed: FaultBed): Promise<void> {
+  const failures: string[] = [];
+  for (const subject of ['container', 'pod'] as const) {
+    await liveCheckpoint(bed, { subject }, failures, 1);
+    await liveRestore(bed, { subject }, failures, 1);
+  }
+  const ofImage = { subject: 'container', isFromImage: true } as const;
+  await prepareRestore(bed, ofImage);
+  await liveRestore(bed, ofImage, failures, 1);
 }
 
 const mostDoublings = 4;

@@ -86,6 +86,10 @@ export class PodWalk {
     return this.#options.name;
   }
 
+  get sandboxId(): string {
+    return this.#sandboxId;
+  }
+
   get containerId(): string {
     return this.#containerId;
   }
@@ -119,9 +123,7 @@ export class PodWalk {
   /** A ready sandbox. */
   async run(): Promise<void> {
     await this.#insist('RunPodSandbox', async () => {
-      const { items } = await this.#call('ListPodSandbox', {
-        filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
-      });
+      const items = await this.#listSandboxes();
       const newest = items.toSorted((a, b) => (a.metadata?.attempt ?? 0) - (b.metadata?.attempt ?? 0)).at(-1);
       let attempt = 0;
       if (newest) {
@@ -145,7 +147,7 @@ export class PodWalk {
   }
 
   /** A running container with this command. */
-  async start(command: readonly string[], name = 'main'): Promise<void> {
+  async start(command: readonly string[], name = 'main', image = imageName): Promise<void> {
     await this.#insist('StartContainer', async () => {
       const containers = await this.#list(name);
       const newest = containers.at(-1);
@@ -158,18 +160,7 @@ export class PodWalk {
       const { container_id } = await this.#call('CreateContainer', {
         pod_sandbox_id: this.#sandboxId,
         sandbox_config: this.#sandbox!,
-        config: {
-          metadata: { name, attempt },
-          image: { image: imageName },
-          command: [...command],
-          log_path: `${name}-${attempt}.log`,
-          working_dir: '/work/here',
-          linux: {
-            security_context: {
-              namespace_options: this.#sandbox!.linux.security_context.namespace_options,
-            },
-          },
-        },
+        config: this.#containerConfig({ name, attempt }, command, image),
       });
       await this.#call('StartContainer', { container_id });
       this.#containerId = container_id;
@@ -177,6 +168,60 @@ export class PodWalk {
     const [newest] = (await this.#insist('ListContainers', () => this.#list(name))).toReversed();
     const state = newest?.state ?? created;
     if (state !== running) throw new Error(`container ${name} is in state ${state} after its start`);
+  }
+
+  #containerConfig(
+    metadata: { readonly name: string; readonly attempt: number },
+    command: readonly string[],
+    image: string,
+  ) {
+    const { namespace_options } = this.configOf(0).linux.security_context;
+    return {
+      metadata,
+      image: { image },
+      command: [...command],
+      log_path: `${metadata.name}-${metadata.attempt}.log`,
+      working_dir: '/work/here',
+      linux: { security_context: { namespace_options } },
+    };
+  }
+
+  /**
+   * The pod as it was saved in a folder, with its one container, which goes on when this resolves. What a failed try left is
+   * used if the container waits for its start, and removed if not.
+   */
+  async restore(checkpoint_path: string, command: readonly string[]): Promise<void> {
+    const config = this.configOf(0);
+    await this.#insist('RestorePod', async () => {
+      this.#sandbox = config;
+      const [pod] = await this.#listSandboxes();
+      this.#sandboxId = pod?.id ?? '';
+      const main = pod && (await this.#list('main')).at(-1);
+      if (main?.state === running) {
+        this.#containerId = main.id;
+        return;
+      }
+      if (pod && main?.state !== created) await this.#call('RemovePodSandbox', { pod_sandbox_id: pod.id });
+      if (main?.state === created) this.#containerId = main.id;
+      else {
+        const { pod_sandbox_id, restored_containers } = await this.#call('RestorePod', {
+          checkpoint_path,
+          config,
+          runtime_handler: this.#options.handler ?? '',
+          container_configs: [this.#containerConfig({ name: 'main', attempt: 0 }, command, imageName)],
+        });
+        this.#sandboxId = pod_sandbox_id;
+        this.#containerId = restored_containers[0]?.container_id ?? '';
+      }
+      await this.#call('StartContainer', { container_id: this.#containerId });
+    });
+  }
+
+  async #listSandboxes() {
+    const { items } = await this.#call('ListPodSandbox', {
+      filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
+    });
+    return items;
   }
 
   async #list(name: string) {
@@ -195,15 +240,41 @@ export class PodWalk {
   async exec(when: 'now' | 'ready' = 'now'): Promise<void> {
     const wait = when === 'ready' ? 'until test -e /ready; do usleep 10000; done; ' : '';
     await this.#insist('ExecSync', async () => {
-      const reply = await this.#call('ExecSync', {
-        container_id: this.#containerId,
-        cmd: ['sh', '-c', `${wait}echo hello`],
-        timeout: 10n,
-      });
-      const said = Buffer.from(reply.stdout).toString();
-      if (reply.exit_code !== 0 || said !== 'hello\n')
-        throw new Error(`exec said ${JSON.stringify(said)} with exit code ${reply.exit_code}`);
+      const { said, exitCode } = await this.#execSync(`${wait}echo hello`);
+      if (exitCode !== 0 || said !== 'hello\n')
+        throw new Error(`exec said ${JSON.stringify(said)} with exit code ${exitCode}`);
     });
+  }
+
+  /** What a shell in the container answers, which must end well. */
+  async say(script: string): Promise<string> {
+    return this.#insist('ExecSync', async () => {
+      const { said, exitCode } = await this.#execSync(script);
+      if (exitCode !== 0)
+        throw new Error(`${script} said ${JSON.stringify(said)} with exit code ${exitCode}`);
+      return said;
+    });
+  }
+
+  /** The number in the container's file `/count`, which is empty for a moment whenever it is written. */
+  async counted(): Promise<number> {
+    return Number(await this.say('n=; while test -z "$n"; do n=$(cat /count); done; echo $n'));
+  }
+
+  /** Waits until the number in the container's file `/count` is larger than this. */
+  async countsBeyond(number: number): Promise<void> {
+    await this.say(
+      `for i in $(seq 500); do test "$(cat /count 2>/dev/null || echo 0)" -gt ${number} && exit; usleep 10000; done; exit 1`,
+    );
+  }
+
+  async #execSync(script: string): Promise<{ said: string; exitCode: number }> {
+    const { stdout, exit_code } = await this.#call('ExecSync', {
+      container_id: this.#containerId,
+      cmd: ['sh', '-c', script],
+      timeout: 10n,
+    });
+    return { said: Buffer.from(stdout).toString(), exitCode: exit_code };
   }
 
   /** New limits for the container and the pod, and a new log file. */
@@ -256,9 +327,7 @@ export class PodWalk {
   /** Every attempt of the pod: a failed one may have left a sandbox that is not ready. */
   async #ofEachSandbox(rpc: 'StopPodSandbox' | 'RemovePodSandbox'): Promise<void> {
     await this.#insist(rpc, async () => {
-      const { items } = await this.#call('ListPodSandbox', {
-        filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
-      });
+      const items = await this.#listSandboxes();
       for (const { id } of items) await this.#call(rpc, { pod_sandbox_id: id });
     });
   }

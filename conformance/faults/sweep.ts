@@ -10,6 +10,7 @@
  * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
+import { ensureNewerCriu } from '../tools/newer-criu.ts';
 import { takeAccount } from './account.ts';
 import { bedNetworkOf, describeFindings, FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
@@ -38,9 +39,9 @@ const columns: Readonly<Record<Trial['table'], readonly string[]>> = {
   program: programActions,
 };
 
-function allTrials(hasPlugins: boolean): Trial[] {
+function allTrials(hasPlugins: boolean, hasCriu: boolean): Trial[] {
   return [
-    ...stepCases().map(
+    ...stepCases(hasCriu).map(
       (one): Trial => ({
         table: 'step',
         row: one.step,
@@ -48,7 +49,7 @@ function allTrials(hasPlugins: boolean): Trial[] {
         live: (bed, failures) => liveStepCase(bed, one, failures),
       }),
     ),
-    ...programCases(hasPlugins).map(
+    ...programCases({ hasPlugins, hasCriu }).map(
       (one): Trial => ({
         table: 'program',
         row: `${one.program} ${one.operation}`,
@@ -148,11 +149,14 @@ async function main(): Promise<boolean> {
     },
   });
   const network = bedNetworkOf(values.network);
-  const all = allTrials(network === 'cni');
+  const tools = await ensureNewerCriu();
+  const criu = tools.obstacle === undefined ? tools : undefined;
+  if (!criu) console.log(`checkpoints are left out, for CRIU does not work here: ${tools.obstacle}`);
+  const all = allTrials(network === 'cni', criu !== undefined);
   const { shard, only } = values;
   const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
   const startedMs = performance.now();
-  const bed = await FaultBed.prepare(network);
+  const bed = await FaultBed.prepare(network, undefined, criu);
   const outcomes: Outcome[] = [];
   try {
     await bed.start();
@@ -167,7 +171,7 @@ async function main(): Promise<boolean> {
     await bed.call('ImageFsInfo', {});
     await bed.stop();
     const left = await bed.audit();
-    const account = await takeAccount(network);
+    const account = await takeAccount(network, criu);
     const failed = outcomes.filter((outcome) => outcome.problem !== '');
     const starts = bed.startsMs.toSorted((a, b) => a - b);
     const median = starts[Math.floor(starts.length / 2)] ?? 0;

@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { step } from '#base/step.ts';
 import { run, succeeded } from '#host/launch.ts';
 import type { Snapshotter } from '#images/contract.ts';
 import type { ContainerRecord } from '../container/record.ts';
@@ -73,24 +74,34 @@ export async function capture(parts: CaptureParts, folder: string, limit: AbortS
   const bundle = paths.bundle(id);
   const imagePath = join(folder, checkpointFiles.images);
   const workPath = join(folder, 'work');
-  for (const path of [imagePath, workPath]) mkdirSync(path, { mode: 0o700 });
-  await dump(parts, { imagePath, workPath }, limit);
+  await step('checkpoint-container/dump', () => {
+    for (const path of [imagePath, workPath]) mkdirSync(path, { mode: 0o700 });
+    return dump(parts, { imagePath, workPath }, limit);
+  });
   throwIfAborted(limit, attempted);
+  const spec = readSpec(bundle);
+  await step('checkpoint-container/save-files', async () => {
+    keepLogs(folder, imagePath, workPath);
+    await captureFiles(parts, spec, folder, limit);
+  });
+  await step('checkpoint-container/describe', () => {
+    const write = (name: string, content: unknown): void =>
+      writeFileSync(join(folder, name), `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
+    write(checkpointFiles.spec, spec);
+    write(checkpointFiles.config, describeContainer(record, handler));
+    write(checkpointFiles.bindMounts, bindMounts(spec));
+  });
+}
+
+/** What CRIU said of the dump stands at the top, not among its images. */
+function keepLogs(folder: string, imagePath: string, workPath: string): void {
   for (const [from, to] of [
     ['dump.log', checkpointFiles.dumpLog],
     ['stats-dump', checkpointFiles.dumpStatistics],
   ] as const)
     copyIfThere([join(workPath, from), join(imagePath, from)], join(folder, to));
   rmSync(workPath, { recursive: true, force: true });
-  // What stands at the top of the archive is not an image of CRIU's.
   rmSync(join(imagePath, 'dump.log'), { force: true });
-  const spec = readSpec(bundle);
-  await captureFiles(parts, spec, folder, limit);
-  const write = (name: string, content: unknown): void =>
-    writeFileSync(join(folder, name), `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
-  write(checkpointFiles.spec, spec);
-  write(checkpointFiles.config, describeContainer(record, handler));
-  write(checkpointFiles.bindMounts, bindMounts(spec));
 }
 
 async function dump(

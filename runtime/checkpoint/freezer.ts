@@ -38,6 +38,11 @@ function writeMark(bundle: string, mark: Mark): void {
   writeFileSync(markOf(bundle), JSON.stringify(mark), { mode: 0o600 });
 }
 
+/** Notes what a capture of a container that runs is about to make. */
+export function noteCapture(bundle: string, partial: readonly string[]): void {
+  writeMark(bundle, { partial, isPaused: false });
+}
+
 /** Forgets a capture that is over, whatever became of it; not one whose container could not be resumed. Idempotent. */
 export function forgetCapture(bundle: string): void {
   if (readMark(bundle)?.isPaused !== true) rmSync(markOf(bundle), { force: true });

@@ -4,20 +4,21 @@ import { dirname, join } from 'node:path';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
+import { step, stepAnyway } from '#base/step.ts';
 import type { Snapshotter } from '#images/contract.ts';
 import type { ContainerConfig, ContainerId } from '../container/config.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import { removeVolumes } from '../container/volumes.ts';
-import type { SandboxManager } from '../contract.ts';
 import type { HandlerTable } from '../handlers.ts';
 import type { RuntimePaths } from '../paths.ts';
 import { isSameRequest } from '../same-request.ts';
 import type { SandboxId } from '../sandbox/config.ts';
+import type { PinnedSandboxes } from '../sandbox/manager.ts';
 import { checkpointFiles, type PodOptions, podFiles, readPodOptions } from './archive-files.ts';
 import { capture, checkCapturable } from './capture.ts';
 import type { CheckpointManager, PodCheckpointRequest, PodRestoreRequest, RestoredPod } from './contract.ts';
-import { type Frozen, forgetCapture, freeze, thaw } from './freezer.ts';
+import { type Frozen, forgetCapture, freeze, noteCapture, thaw } from './freezer.ts';
 import type { CheckpointSupport } from './support.ts';
 import { extractTar, writeTar } from './tar.ts';
 
@@ -25,7 +26,7 @@ import { extractTar, writeTar } from './tar.ts';
 const longestMs = 600_000;
 
 export interface CheckpointsOptions {
-  readonly sandboxes: SandboxManager;
+  readonly sandboxes: Pick<PinnedSandboxes, 'get' | 'list' | 'run' | 'remove' | 'completeRestore'>;
   readonly containers: CrunContainers;
   readonly handlers: HandlerTable;
   readonly support: CheckpointSupport;
@@ -57,19 +58,25 @@ export class Checkpoints implements CheckpointManager {
     const write = async (records: readonly ContainerRecord[]): Promise<void> => {
       const folder = paths.capture(id);
       try {
-        await removeVolumes(folder);
-        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        await step('checkpoint-container/make-folder', async () => {
+          await removeVolumes(folder);
+          mkdirSync(folder, { recursive: true, mode: 0o700 });
+        });
         await this.#captureAll(records, () => folder, [folder, partial], limit);
-        // A link that somebody has put there is not followed.
-        rmSync(partial, { force: true });
-        writeFileSync(partial, '', { mode: 0o600, flag: 'wx' });
-        await writeTar(partial, folder, readdirSync(folder), false, limit);
+        await step('checkpoint-container/pack', async () => {
+          // A link that somebody has put there is not followed.
+          rmSync(partial, { force: true });
+          writeFileSync(partial, '', { mode: 0o600, flag: 'wx' });
+          await writeTar(partial, folder, readdirSync(folder), false, limit);
+        });
         throwIfAborted(limit, `checkpointing container ${id}`);
-        renameSync(partial, location);
+        await step('checkpoint-container/publish', () => renameSync(partial, location));
       } finally {
-        rmSync(partial, { force: true });
-        await removeVolumes(folder);
-        forgetCapture(paths.bundle(id));
+        await stepAnyway('checkpoint-container/clear', async () => {
+          rmSync(partial, { force: true });
+          await removeVolumes(folder);
+          forgetCapture(paths.bundle(id));
+        });
       }
     };
     await this.#lock.run(location, () => containers.hold([id], write));
@@ -106,8 +113,9 @@ export class Checkpoints implements CheckpointManager {
           bundle: paths.bundle(record.id),
           process: record.process,
         };
-        await freeze(container, partial, log);
+        // Before, not after: what fails when it is done has it stand still.
         frozen.push(container);
+        await step('checkpoint-container/freeze', () => freeze(container, partial, log));
       }
       for (const part of parts) await capture(part, folderOf(part.record), limit);
       await whileStill();
@@ -115,7 +123,10 @@ export class Checkpoints implements CheckpointManager {
       failures.push(error);
     }
     // Side by side, and each whatever becomes of the others.
-    for (const outcome of await Promise.allSettled(frozen.map((container) => thaw(container, log))))
+    const thaws = frozen.map((container) =>
+      stepAnyway('checkpoint-container/thaw', () => thaw(container, log)),
+    );
+    for (const outcome of await Promise.allSettled(thaws))
       if (outcome.status === 'rejected') {
         log.error({ err: outcome.reason }, messageOf(outcome.reason));
         failures.push(outcome.reason);
@@ -124,7 +135,7 @@ export class Checkpoints implements CheckpointManager {
   }
 
   async checkpointPod(request: PodCheckpointRequest, signal: AbortSignal): Promise<void> {
-    const { sandboxes, containers } = this.#options;
+    const { sandboxes, containers, paths } = this.#options;
     const { outputPath } = request;
     refuseOptions(request.options);
     const sandbox = sandboxes.get(request.sandboxId);
@@ -146,26 +157,36 @@ export class Checkpoints implements CheckpointManager {
               'InvalidArgument',
               `sandbox ${sandbox.id}: two of the containers have one name`,
             );
-          for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
           const own = Object.values(podFiles).map((name) => join(outputPath, name));
-          await this.#captureAll(records, folderOf, [...folders, ...own], limit, async () => {
-            if (sandbox.ipcnsPath !== '')
-              await this.#saveShm(sandbox.id, join(outputPath, podFiles.shm), limit);
+          const partial = [...folders, ...own];
+          await step('checkpoint-pod/make-folders', () => {
+            for (const { id } of records) noteCapture(paths.bundle(id), partial);
+            for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
+          });
+          await this.#captureAll(records, folderOf, partial, limit, async () => {
+            if (sandbox.ipcnsPath === '') return;
+            await step('checkpoint-pod/save-shm', () =>
+              this.#saveShm(sandbox.id, join(outputPath, podFiles.shm), limit),
+            );
           });
           const write = (name: string, content: unknown): void =>
             writeFileSync(join(outputPath, name), `${JSON.stringify(content, undefined, 2)}\n`, {
               mode: 0o600,
             });
-          write(podFiles.pod, { runtimeHandler: sandbox.runtimeHandler, config: sandbox.config });
-          // The last file: without it the folder is no checkpoint.
-          write(podFiles.options, this.#describePod(records));
+          await step('checkpoint-pod/describe', () => {
+            write(podFiles.pod, { runtimeHandler: sandbox.runtimeHandler, config: sandbox.config });
+            // The last file: without it the folder is no checkpoint.
+            write(podFiles.options, this.#describePod(records));
+          });
         });
         throwIfAborted(limit, `checkpointing sandbox ${sandbox.id}`);
       } catch (error) {
         for (const name of readdirSync(outputPath)) await removeVolumes(join(outputPath, name));
         throw error;
       } finally {
-        for (const id of ids) forgetCapture(this.#options.paths.bundle(id));
+        await stepAnyway('checkpoint-pod/forget-capture', async () => {
+          for (const id of ids) forgetCapture(paths.bundle(id));
+        });
       }
     });
   }
@@ -220,21 +241,39 @@ export class Checkpoints implements CheckpointManager {
     const key = `restore ${JSON.stringify([name, namespace, uid, attempt])}`;
     return this.#lock.run(key, async () => {
       throwIfAborted(signal, 'restoring a pod');
-      const holder = this.#options.sandboxes
-        .list()
-        .find((record) => isSameRequest(record.config.metadata, config.metadata));
-      if (holder)
-        throw new RuntimeError(
-          'AlreadyExists',
-          `sandbox of pod ${namespace}/${name} attempt ${attempt} exists: ${holder.id} (${holder.state}); a pod is restored into a new one`,
-        );
+      const known = this.#findRestored(request);
+      if (known) return known;
       return this.#restoreInto(request, signal);
     });
   }
 
+  /** A client that timed out asks again: what its first request made is the answer. */
+  #findRestored({ config, runtimeHandler, containers: configs }: PodRestoreRequest): RestoredPod | undefined {
+    const { sandboxes, containers } = this.#options;
+    const pod = sandboxes
+      .list()
+      .find(
+        (record) =>
+          record.isRestoring === false &&
+          record.state === 'ready' &&
+          !record.isRemoving &&
+          record.runtimeHandler === runtimeHandler &&
+          isSameRequest(record.config, config),
+      );
+    if (!pod) return undefined;
+    const made = containers.listOf(pod.id);
+    const restored = configs.flatMap((wanted) => {
+      const found = made.find((record) => isSameRequest(record.config, wanted));
+      return found ? [{ name: wanted.metadata.name, id: found.id }] : [];
+    });
+    return restored.length === configs.length && made.length === configs.length
+      ? { sandboxId: pod.id, containers: restored }
+      : undefined;
+  }
+
   async #restoreInto(request: PodRestoreRequest, signal: AbortSignal): Promise<RestoredPod> {
     const { sandboxes, containers, log } = this.#options;
-    const sandboxId = await sandboxes.run(request.config, request.runtimeHandler, signal);
+    const sandboxId = await sandboxes.run(request.config, request.runtimeHandler, signal, true);
     try {
       await this.#loadShm(sandboxId, request.checkpointPath, signal);
       const restored: { name: string; id: ContainerId }[] = [];
@@ -244,6 +283,7 @@ export class Checkpoints implements CheckpointManager {
         restored.push({ name, id: await containers.create(sandboxId, config, signal, source) });
       }
       throwIfAborted(signal, 'restoring a pod');
+      await sandboxes.completeRestore(sandboxId);
       return { sandboxId, containers: restored };
     } catch (error) {
       await sandboxes.remove(sandboxId, new AbortController().signal).catch((failure: unknown) => {
@@ -261,7 +301,9 @@ export class Checkpoints implements CheckpointManager {
         'InvalidArgument',
         "the checkpoint has shared memory of its own, and the pod would use the node's",
       );
-    await extractTar(archive, join(this.#options.paths.sandbox(sandboxId), 'shm'), signal);
+    await step('restore-pod/load-shm', () =>
+      extractTar(archive, join(this.#options.paths.sandbox(sandboxId), 'shm'), signal),
+    );
   }
 }
 

@@ -10,6 +10,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { RuntimeError } from '#base/errors.ts';
+import { step } from '#base/step.ts';
 import type { Image, ImageService, Snapshotter } from '#images/contract.ts';
 import type { ContainerConfig, ContainerId } from '../container/config.ts';
 import { removeVolumes } from '../container/volumes.ts';
@@ -78,8 +79,12 @@ export class RestoreSources {
     if (config.entrypoint.length > 0 || config.command.length > 0) return undefined;
     if (chainId === undefined || artifactType !== undefined) return undefined;
     const key = `probe-checkpoint-${chainId}`;
-    const { lowerDirs } = await this.#options.snapshotter.view(key, chainId);
-    await this.#options.snapshotter.remove(key);
+    const { snapshotter } = this.#options;
+    const { lowerDirs } = await step('restore-container/probe-image', async () => {
+      const view = await snapshotter.view(key, chainId);
+      await snapshotter.remove(key);
+      return view;
+    });
     return lowerDirs.find(
       (layer) =>
         lstatSync(join(layer, checkpointFiles.config), { throwIfNoEntry: false })?.isFile() &&
@@ -105,8 +110,10 @@ export class RestoreSources {
       );
     const folder = this.#options.paths.restore(id);
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      await copyIn(source, folder, signal);
+      await step('restore-container/copy-checkpoint', async () => {
+        mkdirSync(folder, { recursive: true, mode: 0o700 });
+        await copyIn(source, folder, signal);
+      });
       return this.#read(folder, source, target.handler);
     } catch (error) {
       await removeVolumes(folder);

@@ -236,13 +236,18 @@ export class ContainerCreator {
     const snapshot = await step('create-container/prepare-snapshot', () =>
       snapshotter.prepare(id, image.chainId),
     );
-    const removed = checkpoint ? await fillUpper(checkpoint, snapshot, signal) : [];
+    const removed = checkpoint
+      ? await step('restore-container/fill-root', () => fillUpper(checkpoint, snapshot, signal))
+      : [];
     throwIfAborted(signal, `creating container ${id}`);
     undo.add('unmount the root file system', () => unmountAllAside(paths.rootfs(id)));
     await step('create-container/mount-root', () =>
       performMountAside(this.#options.mappedLayers.translate(sandbox, snapshot), paths.rootfs(id)),
     );
-    checkpoint?.removeDeleted(paths.rootfs(id), removed);
+    if (removed.length > 0)
+      await step('restore-container/remove-deleted', () =>
+        checkpoint?.removeDeleted(paths.rootfs(id), removed),
+      );
     const user = await step('create-container/prepare-root', () =>
       this.#specs.prepareRoot(record, origin, sandbox),
     );
@@ -250,7 +255,8 @@ export class ContainerCreator {
     const mounts = await step('create-container/make-volumes', () =>
       this.#specs.resolveMounts(record, sandbox, image, signal),
     );
-    await checkpoint?.fillVolumes(paths.volumes(id), signal);
+    if (checkpoint)
+      await step('restore-container/fill-volumes', () => checkpoint.fillVolumes(paths.volumes(id), signal));
     const built = this.#specs.buildSpec(record, origin, sandbox, user, mounts);
     const spec = await this.#specs.extendSpec(built, record, sandbox, handler);
     checkpoint?.check(spec, record.config.image.image);
@@ -382,7 +388,9 @@ export class ContainerCreator {
     const imagePath = join(paths.restore(record.id), checkpointFiles.images);
     const request = { ...this.#monitorRequest(record, sandbox, handler), restore: { imagePath, searchPath } };
     try {
-      return await createMonitored(conmonPath, request, new AbortController().signal);
+      return await step('restore-container/run-monitor', () =>
+        createMonitored(conmonPath, request, new AbortController().signal),
+      );
     } catch (error) {
       // What the OCI runtime made for CRIU it does not always take back: crun leaves control groups.
       await handler.remove(record.id);

@@ -314,9 +314,11 @@ export class CrunContainers implements ContainerManager {
     const { id, sandboxId } = record;
     const sandbox = this.#options.sandboxes.getExact(sandboxId);
     const { container, monitor, monitorExited } = await this.#creator.restore(record, sandbox);
-    this.#containers.update(id, { process: container, monitor, isRestoring: false });
+    await step('restore-container/record', () =>
+      this.#containers.update(id, { process: container, monitor, isRestoring: false }),
+    );
     this.#exits.watchMonitor(id, monitorExited);
-    await removeVolumes(this.#options.paths.restore(id));
+    await step('restore-container/remove-checkpoint', () => removeVolumes(this.#options.paths.restore(id)));
   }
 
   /**

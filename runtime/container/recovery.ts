@@ -4,19 +4,24 @@ import type { Log } from '#base/log.ts';
 import { nowNs } from '#host/clock.ts';
 import { isRunning } from '#host/proc.ts';
 import { thawLeftover } from '../checkpoint/freezer.ts';
+import { awaitRestored } from '../checkpoint/restored.ts';
 import type { HandlerTable } from '../handlers.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
 import type { RuntimePaths } from '../paths.ts';
 import type { RecordStore } from '../record-store.ts';
+import type { HostFacts } from '../spec/inputs.ts';
+import { clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerDismantler } from './dismantle.ts';
 import type { ContainerExits } from './exits.ts';
 import type { ContainerRecord } from './record.ts';
+import { removeVolumes } from './volumes.ts';
 
 export interface RecoveryOptions {
   readonly containers: RecordStore<ContainerRecord>;
   readonly handlers: HandlerTable;
   readonly exits: ExitFiles;
   readonly paths: RuntimePaths;
+  readonly host: Pick<HostFacts, 'cgroupVersion'>;
   readonly log: Log;
 }
 
@@ -73,11 +78,13 @@ export class ContainerRecovery {
       this.#exits.onExitFile(file);
       return;
     }
-    if (isSameBoot && record.isRestoring && !this.#options.handlers.owner(id, record.handler).holds(id))
-      return; // it waits for its start
+    if (isSameBoot && record.isRestoring) {
+      await this.#lock.run(id, () => this.#recoverRestoring(record));
+      return;
+    }
     if (isSameBoot && record.process && isRunning(record.process)) {
       await this.#thaw(record);
-      this.#recoverStarted(record, record.process.pid);
+      await this.#recoverStarted(record, record.process.pid);
       this.#exits.watchInheritedMonitor(record);
       return;
     }
@@ -96,6 +103,32 @@ export class ContainerRecovery {
     );
   }
 
+  /** One that waits for its start goes on to, also where the start was cut short; one that has begun to run is taken up. */
+  async #recoverRestoring(record: ContainerRecord): Promise<void> {
+    const { handlers, paths, host } = this.#options;
+    const { id, sandboxId, handler, cgroupsPath } = record;
+    const bundle = paths.bundle(id);
+    const restored = await awaitRestored(bundle);
+    if (!restored) {
+      const runtime = handlers.owner(id, handler);
+      if (!runtime.holds(id)) return;
+      await runtime.remove(id);
+      await clearOwnGroup(host.cgroupVersion, id, cgroupsPath);
+      return;
+    }
+    const { container, monitor } = restored;
+    const running = this.#containers.update(id, {
+      state: 'running',
+      startedAtNs: nowNs(),
+      process: container,
+      monitor,
+      isRestoring: false,
+    });
+    this.#log.info({ containerId: id, sandboxId }, 'the container was restored as the daemon ended');
+    this.#exits.watchInheritedMonitor(running);
+    await removeVolumes(paths.restore(id));
+  }
+
   /** A checkpoint that was being written when the daemon died left the container standing still. */
   async #thaw(record: ContainerRecord): Promise<void> {
     const { handlers, paths } = this.#options;
@@ -105,11 +138,12 @@ export class ContainerRecovery {
   }
 
   /** A start that was under way when the daemon died went on without it: the client must not start another one beside it. */
-  #recoverStarted({ id, sandboxId, handler, state }: ContainerRecord, pid: number): void {
+  async #recoverStarted({ id, sandboxId, handler, state }: ContainerRecord, pid: number): Promise<void> {
     const runtime = this.#options.handlers.owner(id, handler);
     if (state !== 'created' || !runtime.holds(id) || runtime.isWaitingForStart(id, pid)) return;
     runtime.finishStart(id);
     this.#containers.update(id, { state: 'running', startedAtNs: nowNs() });
     this.#log.info({ containerId: id, sandboxId }, 'the container was started as the daemon ended');
+    await removeVolumes(this.#options.paths.restore(id));
   }
 }

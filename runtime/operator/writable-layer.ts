@@ -1,10 +1,10 @@
 /** A container's writable layer, for who packs or lists it: as it is, or with the container standing still. */
 import { RuntimeError, throwIfAborted } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { step } from '#base/step.ts';
+import { step, stepAnyway } from '#base/step.ts';
 import type { ImageId, ImageService, Snapshotter } from '#images/contract.ts';
 import type { LayerSource } from '#images/operator/contract.ts';
-import { type Frozen, forgetCapture, freeze, thaw } from '../checkpoint/freezer.ts';
+import { forgetCapture, freeze, thaw } from '../checkpoint/freezer.ts';
 import type { CrunContainers } from '../container/manager.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import type { HandlerTable } from '../handlers.ts';
@@ -68,26 +68,12 @@ export class WritableLayers implements ContainerLayers {
         await step('commit-container/pause', () => freeze(container, [], log));
         return await work(this.#sourceOf(held!));
       } finally {
-        await this.#resume(container);
+        await stepAnyway('commit-container/resume', async () => {
+          await thaw(container, log);
+          forgetCapture(container.bundle);
+        });
       }
     });
-  }
-
-  /** Has it go on, whatever became of the step that is named for it. */
-  async #resume(container: Frozen): Promise<void> {
-    const { log } = this.#options;
-    let isTried = false;
-    const resume = async (): Promise<void> => {
-      isTried = true;
-      await thaw(container, log);
-      forgetCapture(container.bundle);
-    };
-    try {
-      await step('commit-container/resume', resume);
-    } catch (error) {
-      if (!isTried) await resume();
-      throw error;
-    }
   }
 
   usersOf(image: ImageId): readonly string[] {

@@ -81,17 +81,28 @@ export class PinnedSandboxes implements SandboxManager {
     return this.#sandboxes.list().filter((record) => record.state !== 'initializing');
   }
 
-  async run(config: SandboxConfig, runtimeHandler: string, signal: AbortSignal): Promise<SandboxId> {
+  /** With `isRestoring` the sandbox is new, and a daemon that finds it before `completeRestore` removes it. */
+  async run(
+    config: SandboxConfig,
+    runtimeHandler: string,
+    signal: AbortSignal,
+    isRestoring = false,
+  ): Promise<SandboxId> {
     const { name, namespace, uid, attempt } = config.metadata;
     const key = JSON.stringify([name, namespace, uid, attempt]);
     // Only the same request is joined; another one under the name waits, and finds the name taken.
-    const flight = `${key} ${runtimeHandler} ${JSON.stringify(config)}`;
+    const flight = `${key} ${runtimeHandler} ${isRestoring} ${JSON.stringify(config)}`;
     return this.#flights.run(flight, signal, (flightSignal) =>
-      this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal)),
+      this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal, isRestoring)),
     );
   }
 
-  async #runNamed(config: SandboxConfig, runtimeHandler: string, signal: AbortSignal): Promise<SandboxId> {
+  async #runNamed(
+    config: SandboxConfig,
+    runtimeHandler: string,
+    signal: AbortSignal,
+    isRestoring: boolean,
+  ): Promise<SandboxId> {
     throwIfAborted(signal, 'running a sandbox');
     const holder = this.#sandboxes
       .list()
@@ -99,7 +110,10 @@ export class PinnedSandboxes implements SandboxManager {
     if (holder) {
       // A client that timed out asks again: what its first request made is the answer.
       const isSame =
-        holder.runtimeHandler === runtimeHandler && isSameRequest(asked(holder.config), asked(config));
+        !isRestoring &&
+        holder.isRestoring !== true &&
+        holder.runtimeHandler === runtimeHandler &&
+        isSameRequest(asked(holder.config), asked(config));
       if (holder.state === 'ready' && !holder.isRemoving && isSame) return holder.id;
       const { namespace, name, attempt } = config.metadata;
       throw new RuntimeError(
@@ -111,7 +125,13 @@ export class PinnedSandboxes implements SandboxManager {
     checkUserNamespaceSupport(config, this.#options.handlers.get(runtimeHandler));
     this.#options.checkCgroupParent(config.cgroupParent);
     const id = randomBytes(32).toString('hex') as SandboxId;
-    return this.#build(this.#newRecord(id, config, runtimeHandler), signal);
+    const record = this.#newRecord(id, config, runtimeHandler);
+    return this.#build(isRestoring ? { ...record, isRestoring } : record, signal);
+  }
+
+  /** Ends what `isRestoring` began: the sandbox stays, whatever becomes of the daemon. */
+  async completeRestore(id: SandboxId): Promise<void> {
+    await step('restore-pod/record', () => this.#sandboxes.update(id, { isRestoring: false }));
   }
 
   #newRecord(id: SandboxId, config: SandboxConfig, runtimeHandler: string): SandboxRecord {
@@ -443,6 +463,11 @@ export class PinnedSandboxes implements SandboxManager {
       await this.#lock.run(`name ${JSON.stringify([name, namespace, uid, attempt])}`, () =>
         this.#undoCreation(record),
       );
+      return;
+    }
+    if (record.isRestoring) {
+      this.#log.warn({ sandboxId: id }, 'removing a pod whose restore was cut short');
+      await this.#lock.run(id, () => this.#removeLocked(id, new AbortController().signal));
       return;
     }
     if (record.state === 'notReady' && record.isReviving) {
