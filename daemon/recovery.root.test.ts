@@ -53,20 +53,10 @@ function stateFolder(...parts: string[]): string {
   return join(bed.config.daemon.stateDir, ...parts);
 }
 
-function pidOf(containerId: string, name: 'conmon' | 'container'): number {
-  return Number(readFileSync(stateFolder('bundles', containerId, `${name}.pid`), 'utf8'));
-}
-
 function damage(table: string, id: string, change: (text: string) => string): void {
   const database = new DatabaseSync(join(bed.config.daemon.rootDir, 'state.db'));
   const row = database.prepare(`SELECT record FROM ${table} WHERE id = ?`).get(id) as { record: string };
   database.prepare(`UPDATE ${table} SET record = ? WHERE id = ?`).run(change(row.record), id);
-  database.close();
-}
-
-function forgetRecord(table: string, id: string): void {
-  const database = new DatabaseSync(join(bed.config.daemon.rootDir, 'state.db'));
-  database.prepare(`DELETE FROM ${table} WHERE id = ?`).run(id);
   database.close();
 }
 
@@ -79,7 +69,7 @@ async function end(walk: PodWalk): Promise<void> {
 test('exit codes of containers that ended while the daemon was down are known', async () => {
   const walk = await newPod();
   await bed.kill();
-  process.kill(pidOf(walk.containerId, 'container'), 'SIGTERM');
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGTERM');
   await expect.poll(() => existsSync(stateFolder('exits', walk.containerId))).toBe(true);
   await bed.start();
   expect(await walk.status()).toEqual({ state: 2, exitCode: 3, reason: 'Error' });
@@ -89,11 +79,11 @@ test('exit codes of containers that ended while the daemon was down are known', 
 test('a container whose monitor died while the daemon was down is watched; its exit code is not lost', async () => {
   const walk = await newPod();
   await bed.kill();
-  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'conmon'), 'SIGKILL');
   await bed.start();
   expect((await statusOf(walk.containerId)).state).toBe(1);
   await walk.exec();
-  process.kill(pidOf(walk.containerId, 'container'), 'SIGTERM');
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGTERM');
   await expect.poll(async () => (await statusOf(walk.containerId)).state, { timeout: 10_000 }).toBe(2);
   // 255 where the kernel is too old to tell how another's child ended and its parent was quick.
   expect([3, 255]).toContain((await statusOf(walk.containerId)).exit_code);
@@ -104,9 +94,9 @@ test('a monitor that dies after a restart of the daemon is noticed, and so is th
   const walk = await newPod();
   await bed.kill();
   await bed.start();
-  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'conmon'), 'SIGKILL');
   await expect.poll(() => bed.logTail(20)).toContain('the monitor died');
-  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGKILL');
   await expect.poll(async () => (await statusOf(walk.containerId)).state, { timeout: 10_000 }).toBe(2);
   expect([137, 255]).toContain((await statusOf(walk.containerId)).exit_code);
   await end(walk);
@@ -115,8 +105,8 @@ test('a monitor that dies after a restart of the daemon is noticed, and so is th
 test('container and monitor both gone: exited with 255 and a reason', async () => {
   const walk = await newPod();
   await bed.kill();
-  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGKILL');
-  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'conmon'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGKILL');
   await bed.start();
   const status = await statusOf(walk.containerId);
   expect([status.state, status.exit_code, status.reason]).toEqual([2, 255, 'Unknown']);
@@ -125,8 +115,8 @@ test('container and monitor both gone: exited with 255 and a reason', async () =
 
 test('a monitor that hangs does not keep a dead container from being stopped and removed', async () => {
   const walk = await newPod();
-  process.kill(pidOf(walk.containerId, 'conmon'), 'SIGSTOP');
-  process.kill(pidOf(walk.containerId, 'container'), 'SIGKILL');
+  process.kill(bed.pidOf(walk.containerId, 'conmon'), 'SIGSTOP');
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGKILL');
   await walk.stopContainer(1n);
   const { state, reason } = await walk.status();
   expect(state).toBe(2);
@@ -155,7 +145,9 @@ test('a container that was let go just before the daemon died is running, and th
   const gate = stateFolder('oci', 'crun', id, 'exec.fifo');
   writeFileSync(gate, '\0');
   expect(existsSync(gate)).toBe(true);
-  await expect.poll(() => readFileSync(`/proc/${pidOf(id, 'container')}/cmdline`, 'utf8')).toMatch(/^sh\0/);
+  await expect
+    .poll(() => readFileSync(`/proc/${bed.pidOf(id, 'container')}/cmdline`, 'utf8'))
+    .toMatch(/^sh\0/);
   await bed.start();
   expect(await statusOf(id)).toMatchObject({ state: 1 });
   const state = execFileSync('crun', ['--root', stateFolder('oci', 'crun'), 'state', id], {
@@ -183,7 +175,7 @@ test('a sandbox whose init died is not ready, before and after a restart', async
     const { items } = await bed.call('ListPodSandbox', {});
     return items.find(({ metadata }) => metadata?.name === walk.name)?.state;
   };
-  const initOf = async () => pidOf((await bed.call('ListPodSandbox', {})).items[0]!.id, 'container');
+  const initOf = async () => bed.pidOf((await bed.call('ListPodSandbox', {})).items[0]!.id, 'container');
   const first = await newPod(loop, true);
   await bed.kill();
   await bed.start();
@@ -203,7 +195,7 @@ test('a sandbox whose init died is not ready, before and after a restart', async
 
 test('a damaged record of a container is shown as unknown, and its container can be stopped and removed', async () => {
   const walk = await newPod();
-  const container = pidOf(walk.containerId, 'container');
+  const container = bed.pidOf(walk.containerId, 'container');
   await bed.kill();
   damage('containers', walk.containerId, (text) => text.slice(0, text.length / 2));
   await bed.start();
@@ -233,10 +225,10 @@ test('a sandbox of which only the id is left is removed with everything it had',
 
 test('a container whose sandbox has no record is shown as a stray, ended with that as its reason, and removed', async () => {
   const walk = await newPod();
-  const container = pidOf(walk.containerId, 'container');
+  const container = bed.pidOf(walk.containerId, 'container');
   const [sandbox] = (await bed.call('ListPodSandbox', {})).items;
   await bed.kill();
-  forgetRecord('sandboxes', sandbox!.id);
+  bed.forgetRecord('sandboxes', sandbox!.id);
   expect((await findings()).join()).toContain('container without a sandbox');
   await bed.start();
   await vi.waitFor(async () => expect((await statusOf(walk.containerId)).reason).toBe('SandboxLost'), {

@@ -9,6 +9,7 @@ import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { watchSpans } from '#base/span.ts';
+import { step } from '#base/step.ts';
 import { adminHandlers } from '#cri/admin/handlers.ts';
 import { ContainerEvents } from '#cri/events.ts';
 import { criHandlers } from '#cri/handlers.ts';
@@ -41,11 +42,13 @@ export async function serve(config: Config, probes: HandlerProbes, reload: () =>
   endOnSurprise(log);
   // Monitors detach themselves; their end, and that of a container whose monitor died, is to be heard of here.
   becomeSubreaper();
-  const releaseLocks = lockFolders(config);
+  const releaseLocks = await step('start/lock', () => lockFolders(config));
   const metrics = new Metrics();
   const readiness = new Readiness();
   const calls = callMetrics(metrics);
-  const services = await buildServices(config, log, { readiness, pulls: calls.pulls, probes });
+  const services = await step('start/open', () =>
+    buildServices(config, log, { readiness, pulls: calls.pulls, probes }),
+  );
   const events = new ContainerEvents(services.cri);
   const server = new CriServer({
     handlers: criHandlers(services.cri, events),
@@ -59,7 +62,7 @@ export async function serve(config: Config, probes: HandlerProbes, reload: () =>
   const tracing = await startTracing(config, happened, log);
   watchSpans(spanMetrics(metrics, slow), ...(tracing ? [tracing.watcher] : []));
   const { socket, socketMode, socketGroup } = config.server;
-  await server.listen({ path: socket, mode: socketMode, group: socketGroup });
+  await step('start/listen', () => server.listen({ path: socket, mode: socketMode, group: socketGroup }));
   const metricsServer = await startMetrics(config, { metrics, insight: services.insight, slow }, log);
   const watchdog = openWatchdog(config, services, readiness, log);
   watchdog.begin();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errnoOf, messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import type { WorkMetrics } from '#base/metrics.ts';
+import { step } from '#base/step.ts';
 import type { AdminServices } from '#cri/admin/services.ts';
 import type { Readiness } from '#cri/readiness.ts';
 import type { CriServices, RuntimeFacts } from '#cri/services.ts';
@@ -47,7 +48,7 @@ import { ManagedPods } from '#runtime/operator/managed-pods.ts';
 import { NodeOperations } from '#runtime/operator/operations.ts';
 import { WritableLayers } from '#runtime/operator/writable-layer.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
-import { currentBootId, recover } from '#runtime/recover.ts';
+import { currentBootId, makeFolders, recover } from '#runtime/recover.ts';
 import { ImageVolumes } from '#runtime/sandbox/image-volumes.ts';
 import { PinnedSandboxes } from '#runtime/sandbox/manager.ts';
 import { PidInit } from '#runtime/sandbox/pid-init.ts';
@@ -501,11 +502,14 @@ export async function buildServices(
       database.prepare('SELECT count(*) FROM sqlite_schema').get();
     },
     recover: async () => {
-      gracePeriods.recover();
-      images.recover();
-      await namedVolumes.recover();
-      await network.start();
-      containers.watchExits();
+      await step('recover/begin', () => {
+        gracePeriods.recover();
+        makeFolders(paths);
+        containers.watchExits();
+      });
+      await step('recover/images', () => images.recover());
+      await step('recover/volumes', () => namedVolumes.recover());
+      await step('recover/network', () => network.start());
       const boot = compareBoot(rootDir);
       const found = await recover({
         sandboxes: sandboxRecords,
@@ -534,7 +538,9 @@ export async function buildServices(
       // For telling of broken files when they appear: at each use they are looked into anyway.
       cdi.watch();
       ociHooks.watch();
-      reserveLogRoom(database, databasePath);
+      step('start/reserve-log-room', () => reserveLogRoom(database, databasePath)).catch((error) => {
+        log.warn({ err: error }, `no room is reserved for the log of records: ${messageOf(error)}`);
+      });
     },
     applyReload: (changed) => {
       images.setPinned(changed.images.pinned);

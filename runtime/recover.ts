@@ -7,6 +7,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
+import { persist } from '#base/persist.ts';
+import { step } from '#base/step.ts';
 import { ensurePrivateMount, unpinNamespace } from '#host/namespaces.ts';
 import type { Snapshotter } from '#images/contract.ts';
 import type { PodNetwork } from '#network/pod-network.ts';
@@ -53,7 +55,7 @@ export interface Recovered {
 const patienceMs = 2000;
 
 /** Makes the folders that everything below the state directory stands in. They may be entered by a pod's mapped root, but not read. */
-function makeFolders(paths: RuntimePaths): void {
+export function makeFolders(paths: RuntimePaths): void {
   mkdirSync(paths.roots.state, { recursive: true, mode: 0o711 });
   for (const folder of [join(paths.roots.state, 'bundles'), join(paths.roots.state, 'sandboxes')])
     mkdirSync(folder, { recursive: true, mode: 0o711 });
@@ -63,10 +65,9 @@ function makeFolders(paths: RuntimePaths): void {
   rmSync(join(paths.roots.state, 'console'), { recursive: true, force: true });
 }
 
-/** Brings records and machine together. One object that cannot be recovered never keeps the others from it. */
+/** Brings records and machine together; `makeFolders` comes before. One object that cannot be recovered never keeps the others from it. */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { containers, sandboxes, log } = options;
-  makeFolders(options.paths);
   const halfMade = new Set<string>([
     ...containers
       .list()
@@ -75,7 +76,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       .list()
       .flatMap(({ id, state, isReviving }) => (state === 'initializing' || isReviving ? [id] : [])),
   ]);
-  if (halfMade.size > 0) await endStrays({ ...options.strays, log }, halfMade);
+  if (halfMade.size > 0)
+    await step('recover/end-strays', () => endStrays({ ...options.strays, log }, halfMade));
   await endExecs(options);
   const captures = join(options.paths.roots.root, 'captures');
   const abandoned = list(captures, /./).map((name) => join(captures, name));
@@ -96,22 +98,29 @@ async function recoverAll(options: RecoveryOptions): Promise<void> {
   const { containers, sandboxes, containerManager, sandboxManager, log } = options;
   // Containers first: a half-made one holds namespaces of its sandbox.
   await Promise.all(
-    containers.list().map(async (record) => {
-      try {
-        await containerManager.recover(record, options.isSameBoot);
-      } catch (error) {
-        log.error(
-          { containerId: record.id, err: error },
-          `recovering a container failed: ${messageOf(error)}`,
-        );
-      }
-    }),
+    containers.list().map(({ id }) =>
+      persist(
+        async () => {
+          const record = containers.findExact(id);
+          if (record) await containerManager.recover(record, options.isSameBoot);
+        },
+        (error) => {
+          log.error({ containerId: id, err: error }, `recovering a container failed: ${messageOf(error)}`);
+        },
+      ),
+    ),
   );
   await Promise.all(
-    sandboxes.list().map((record) =>
-      sandboxManager.recover(record).catch((error) => {
-        log.error({ sandboxId: record.id, err: error }, `recovering a sandbox failed: ${messageOf(error)}`);
-      }),
+    sandboxes.list().map(({ id }) =>
+      persist(
+        async () => {
+          const record = sandboxes.findExact(id);
+          if (record) await sandboxManager.recover(record);
+        },
+        (error) => {
+          log.error({ sandboxId: id, err: error }, `recovering a sandbox failed: ${messageOf(error)}`);
+        },
+      ),
     ),
   );
 }
@@ -130,12 +139,14 @@ async function endExecs({
     return files.length === 0 ? [] : [{ record, files }];
   });
   if (found.length === 0) return;
-  // First those who start commands, then the commands themselves, some of which have no such parent.
-  await endStrayExecs({ ...strays, log }, new Set(found.flatMap(({ files }) => files)));
-  for (const { record, files } of found) {
-    containerManager.endCommands(record, files);
-    for (const file of files) rmSync(file, { force: true });
-  }
+  await step('recover/end-commands', async () => {
+    // First those who start commands, then the commands themselves, some of which have no such parent.
+    await endStrayExecs({ ...strays, log }, new Set(found.flatMap(({ files }) => files)));
+    for (const { record, files } of found) {
+      containerManager.endCommands(record, files);
+      for (const file of files) rmSync(file, { force: true });
+    }
+  });
 }
 
 /** Removes what no record names: its owner was removed by half, or its record is lost. */
@@ -146,12 +157,13 @@ async function sweep(options: RecoveryOptions): Promise<void> {
     containers.findExact(id) !== undefined || sandboxes.findExact(id) !== undefined;
   const unknown = (directory: string) => list(directory, /^[0-9a-f]{64}$/).filter((id) => !isKnown(id));
   const remove = async (what: string, id: string, work: () => Promise<void> | void) => {
-    try {
-      log.warn({ id }, `removing ${what} without a record`);
-      await work();
-    } catch (error) {
-      log.error({ id, err: error }, `removing ${what} without a record failed: ${messageOf(error)}`);
-    }
+    log.warn({ id }, `removing ${what} without a record`);
+    await persist(
+      () => step('recover/remove-unknown', work),
+      (error) => {
+        log.error({ id, err: error }, `removing ${what} without a record failed: ${messageOf(error)}`);
+      },
+    );
   };
   for (const id of unknown(join(state, 'bundles')))
     await remove('a bundle', id, () => options.containerManager.dismantle(id as ContainerId, ''));
@@ -195,12 +207,13 @@ async function sweep(options: RecoveryOptions): Promise<void> {
 }
 
 /** Pods do not wait for one that stays. */
-async function removeCapture(path: string, log: Log): Promise<void> {
-  try {
-    await removeVolumes(path);
-  } catch (error) {
-    log.error({ path, err: error }, `removing an abandoned checkpoint failed: ${messageOf(error)}`);
-  }
+function removeCapture(path: string, log: Log): Promise<void> {
+  return persist(
+    () => step('recover/remove-capture', () => removeVolumes(path)),
+    (error) => {
+      log.error({ path, err: error }, `removing an abandoned checkpoint failed: ${messageOf(error)}`);
+    },
+  );
 }
 
 /** How long the end of a lost container is waited for; it is tried on after that. */
@@ -219,25 +232,33 @@ async function endLost({ containers, sandboxes, containerManager, log }: Recover
   await Promise.all(
     lost.map(async ({ id, sandboxId }) => {
       log.error({ containerId: id, sandboxId }, 'ending a container whose sandbox has no record');
-      try {
-        await containerManager.endLost(id, AbortSignal.timeout(lostPatienceMs));
-      } catch (error) {
-        log.error({ containerId: id, err: error }, `ending it failed: ${messageOf(error)}`);
-      }
+      await persist(
+        async () => {
+          // It may have been removed since.
+          if (containers.findExact(id))
+            await step('recover/end-lost', () =>
+              containerManager.endLost(id, AbortSignal.timeout(lostPatienceMs)),
+            );
+        },
+        (error) => {
+          log.error({ containerId: id, err: error }, `ending it failed: ${messageOf(error)}`);
+        },
+      );
     }),
   );
 }
 
-/** Pays what sandboxes without a record owe to the network. What cannot be paid now is tried at the next start. */
+/** Pays what sandboxes without a record owe to the network. */
 async function payDebts({ network, sandboxes, log }: RecoveryOptions): Promise<void> {
   for (const id of network.listDebts()) {
     if (sandboxes.findExact(id)) continue;
-    try {
-      log.warn({ sandboxId: id }, 'detaching a sandbox without a record from its network');
-      await network.detach(id, '');
-    } catch (error) {
-      log.error({ sandboxId: id, err: error }, `detaching it failed: ${messageOf(error)}`);
-    }
+    log.warn({ sandboxId: id }, 'detaching a sandbox without a record from its network');
+    await persist(
+      () => step('recover/pay-debt', () => network.detach(id, '')),
+      (error) => {
+        log.error({ sandboxId: id, err: error }, `detaching it failed: ${messageOf(error)}`);
+      },
+    );
   }
 }
 

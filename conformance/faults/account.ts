@@ -8,13 +8,17 @@ import type { NewerCriu } from '../tools/newer-criu.ts';
 import { type BedNetwork, FaultBed, imageName } from './bed.ts';
 import { reachableSteps } from './cases.ts';
 import type { SeenEffects } from './effects.ts';
-import { liveObserved, liveObservedCheckpoints } from './lives.ts';
+import { liveObserved, liveObservedCheckpoints, observedStarts } from './lives.ts';
 
 /** Effects that no operation on a pod or an image has, each by a place that it is called from, and why it is none. */
 const excused: readonly { readonly place: string; readonly why: string }[] = [
   {
     place: 'CheckpointSupport.require',
     why: 'asks CRIU what it can do here',
+  },
+  {
+    place: 'probeFeatures',
+    why: 'asks an OCI runtime what it can do',
   },
   {
     place: 'LayerProcesses.warm',
@@ -59,17 +63,37 @@ export async function takeAccount(network: BedNetwork, criu: NewerCriu | undefin
 
 async function observe(network: BedNetwork, criu: NewerCriu | undefined): Promise<SeenEffects> {
   const bed = await FaultBed.prepare(network, undefined, criu);
+  const all: SeenEffects[] = [];
   try {
-    bed.watchesEffects = true;
+    bed.watchesEffects = 'when-told';
     await bed.start();
     await bed.call('PullImage', { image: { image: imageName } });
     await noteEffects(bed);
     await liveObserved(bed);
     if (criu) await liveObservedCheckpoints(bed);
-    return await noteEffects(bed);
+    all.push(await noteEffects(bed));
+    bed.watchesEffects = 'from-the-start';
+    await bed.stop();
+    for (const live of observedStarts(bed, criu !== undefined)) {
+      await live();
+      all.push(await noteEffects(bed));
+    }
+    return joined(all);
   } finally {
     await bed.close();
   }
+}
+
+function joined(all: readonly SeenEffects[]): SeenEffects {
+  const steps: Record<string, number> = {};
+  for (const seen of all)
+    for (const [name, count] of Object.entries(seen.steps)) steps[name] = (steps[name] ?? 0) + count;
+  const outside = new Map(
+    all
+      .flatMap((seen) => seen.outside)
+      .map((effect) => [`${effect.call} ${effect.places.join(' ')}`, effect]),
+  );
+  return { steps, outside: [...outside.values()] };
 }
 
 /** Has the daemon write what it has done since the account was begun, which the first call does. */

@@ -20,6 +20,7 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Finding, formatFinding } from '#base/finding.ts';
 import { auditNode } from '#daemon/audit.ts';
@@ -44,6 +45,7 @@ export const otherImageName = 'docker.io/library/other:latest';
 
 const startTimeoutMs = 60_000;
 const defaultDeadlineMs = 60_000;
+const cleanMs = 15_000;
 /** Of calls that move images, where others have a short one. */
 const adminDeadlineMs = 3000;
 
@@ -90,7 +92,7 @@ export class FaultBed {
   readonly programFaultFile: string;
   /** Where a daemon that is started with `watchesEffects` writes what it did; see effects.ts. */
   readonly effectsFile: string;
-  watchesEffects = false;
+  watchesEffects: false | 'when-told' | 'from-the-start' = false;
   /** Where a daemon that is started with `watchesPulse` writes when it did not go on; see pulse.ts. */
   readonly pulseFile: string;
   watchesPulse = false;
@@ -213,6 +215,7 @@ export class FaultBed {
           ...(this.hasOwnClock && { BERTH_CLOCK_FILE: this.clockFile }),
           ...(this.watchesPulse && { BERTH_PULSE_FILE: this.pulseFile }),
           ...(this.watchesEffects && { BERTH_EFFECTS_FILE: this.effectsFile }),
+          ...(this.watchesEffects === 'from-the-start' && { BERTH_EFFECTS_FROM_START: '1' }),
           NODE_COMPILE_CACHE: join(this.dir, 'compile'),
         },
       },
@@ -283,6 +286,18 @@ export class FaultBed {
     });
   }
 
+  /** Pid of the first process of a container or of a sandbox's init, or of its monitor. */
+  pidOf(id: string, name: 'container' | 'conmon'): number {
+    return Number(readFileSync(join(this.config.daemon.stateDir, 'bundles', id, `${name}.pid`), 'utf8'));
+  }
+
+  /** Takes a record away behind the daemon's back, which must not run. */
+  forgetRecord(table: 'sandboxes' | 'containers', id: string): void {
+    const database = new DatabaseSync(join(this.config.daemon.rootDir, 'state.db'));
+    database.prepare(`DELETE FROM ${table} WHERE id = ?`).run(id);
+    database.close();
+  }
+
   /** Where the registry listens: `127.0.0.1:PORT`. */
   get registryHost(): string {
     return this.#registry.host;
@@ -320,6 +335,16 @@ export class FaultBed {
   async expectClean(arePullsOver = false): Promise<void> {
     const findings = await this.audit(arePullsOver);
     if (findings.length > 0) throw new Error(describeFindings(findings));
+  }
+
+  /** Waits until the audit finds nothing; throws what it still finds after some seconds. */
+  async awaitClean(): Promise<void> {
+    const end = performance.now() + cleanMs;
+    for (;;) {
+      const findings = await this.audit();
+      if (findings.length === 0) return;
+      if (performance.now() > end) throw new Error(describeFindings(findings));
+    }
   }
 
   logTail(lines = 30): string {

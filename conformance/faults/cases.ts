@@ -81,10 +81,36 @@ export function wordsOf({ program, operation, action }: ProgramCase): RegExp | u
 /** What must go wrong first for a step to be reached at all. */
 const preludes: Partial<Record<StepName, string>> = {
   'remove-container/delete-from-runtime': 'stop-container/release:before=error',
+  'recover/images': 'pull-image/commit-layer:before=kill',
+  'recover/end-strays': 'run-sandbox/record-init:before=kill',
+  'recover/undo-sandbox': 'run-sandbox/record-ready:before=kill',
+  'recover/undo-container': 'create-container/record-created:before=kill',
+  'recover/record-started': 'start-container/record-running:before=kill',
+  'recover/end-commands': 'exec-sync/remove-process:before=kill',
+  'recover/thaw': 'commit-container/pause:after=kill',
+  'recover/record-restored': 'restore-container/record:before=kill',
+  'recover/remove-pod': 'restore-pod/record:before=kill',
+  'recover/remove-capture': 'checkpoint-container/make-folder:after=kill',
 };
+
+/** What goes wrong before this step; '' for nothing. */
+export function preludeOf(step: StepName): string {
+  return preludes[step] ?? '';
+}
+
+/** The step at which something goes wrong first, if there is one for this step. */
+export function stepBefore(step: StepName): StepName | undefined {
+  return stepNames.find((name) => preludes[step]?.startsWith(`${name}:`));
+}
 
 /** Hangs that no client waits for: what it asked for has happened by then. */
 const unnoticed: readonly StepName[] = ['stop-container/kill', 'stop-container/record-exit'];
+
+/** Whether the step is part of a start of the daemon, and whether clients are heard while it is. */
+export function startOf(step: StepName): 'none' | 'deaf' | 'hearing' {
+  if (step.startsWith('start/')) return 'deaf';
+  return step.startsWith('recover/') ? 'hearing' : 'none';
+}
 
 /** Whether a client's deadline passes while this hang lasts. */
 export function meetsDeadline({ step, fault }: StepCase): boolean {
@@ -93,7 +119,8 @@ export function meetsDeadline({ step, fault }: StepCase): boolean {
 
 /** The steps that can be reached here: not those of checkpoints where CRIU does not work. */
 export function reachableSteps(hasCriu: boolean): StepName[] {
-  return stepNames.filter((step) => hasCriu || !/^(checkpoint|restore)-/.test(step));
+  const isOfCriu = (step: StepName | undefined) => /^(checkpoint|restore)-/.test(step ?? '');
+  return stepNames.filter((step) => hasCriu || !(isOfCriu(step) || isOfCriu(stepBefore(step))));
 }
 
 export function stepCases(hasCriu: boolean): StepCase[] {

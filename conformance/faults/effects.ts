@@ -78,7 +78,8 @@ type Call = (...args: unknown[]) => unknown;
 const current = new AsyncLocalStorage<readonly StepName[]>();
 const steps = new Map<StepName, number>();
 const outside = new Map<string, { call: string; places: readonly string[]; count: number }>();
-let isOn = false;
+/** BERTH_EFFECTS_FROM_START: from the first module on. */
+let isOn = process.env.BERTH_EFFECTS_FROM_START !== undefined;
 
 function see(call: string): void {
   if (!isOn) return;
@@ -132,7 +133,7 @@ function watchFs(): void {
     const table = target as unknown as Record<string, Call>;
     const work = table[key]!;
     table[key] = function (this: unknown, ...args: unknown[]) {
-      if (isWriting(args[1])) see(key);
+      if (args[0] !== '/dev/null' && isWriting(args[1])) see(key);
       return work.apply(this, args);
     };
   }
@@ -187,7 +188,7 @@ function watchPrototypes(): void {
 }
 
 /**
- * Begins to watch. The first SIGPWR starts the account; every one writes it to `file`, as it stands. Call before any module
+ * Begins to watch. The first SIGPWR starts the account, unless it is on from the start; every one writes it to `file`, as it stands. Call before any module
  * of the daemon is loaded.
  */
 export function watchEffects(file: string): { within: <T>(name: StepName, work: () => T) => T } {

@@ -4,6 +4,7 @@
  */
 import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CriClient } from '../cri-client.ts';
 import { DaemonDied, type FaultBed } from './bed.ts';
 import { PodWalk } from './pod-walk.ts';
 
@@ -55,6 +56,16 @@ async function lookAround(bed: FaultBed): Promise<void> {
   if (bed.pid !== pid) throw new Error('the daemon died meanwhile');
 }
 
+/** What is answered before recovery is over. */
+async function lookAtStart(bed: FaultBed): Promise<void> {
+  const client = new CriClient(bed.config.server.socket);
+  try {
+    await Promise.all([client.call('Version', {}, bystanderMs), client.call('Status', {}, bystanderMs)]);
+  } finally {
+    client.close();
+  }
+}
+
 export interface Watched {
   /** What the client that meets the hang has seen fail so far; it grows. */
   readonly failures: readonly string[];
@@ -63,6 +74,8 @@ export interface Watched {
   readonly hangFile: string;
   /** Whether that client's deadline must pass. */
   readonly meetsDeadline: boolean;
+  /** Whether it hangs in a start of the daemon, and whether clients are heard meanwhile. */
+  readonly start: 'none' | 'deaf' | 'hearing';
   /** Whether that client has given up or come to its end. */
   readonly isOver: () => boolean;
 }
@@ -70,19 +83,20 @@ export interface Watched {
 /** Resolves when the hang is over. Throws what went wrong beside it. */
 export async function watchHang(
   bed: FaultBed,
-  { failures, end, hangFile, meetsDeadline, isOver }: Watched,
+  { failures, end, hangFile, meetsDeadline, start, isOver }: Watched,
 ): Promise<void> {
   await until(() => existsSync(hangFile) || isOver(), reachMs);
   if (!existsSync(hangFile)) throw new Error('what should hang was never reached');
   try {
     try {
-      await lookAround(bed);
+      if (start === 'none') await lookAround(bed);
+      if (start === 'hearing') await lookAtStart(bed);
     } catch (error) {
       if (error instanceof DaemonDied) throw error;
       throw new Error(`while it hung: ${error instanceof Error ? error.message : error}`, { cause: error });
     }
-    await until(() => failures.some(isDeadline) || isOver(), reachMs);
-    if (meetsDeadline && !failures.some(isDeadline))
+    if (start === 'none') await until(() => failures.some(isDeadline) || isOver(), reachMs);
+    if (start === 'none' && meetsDeadline && !failures.some(isDeadline))
       throw new Error("no client's deadline passed while it hung");
     if (end === 'kill') await bed.kill();
   } finally {

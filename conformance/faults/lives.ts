@@ -2,11 +2,22 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
 import { type FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
-import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
+import {
+  meetsDeadline,
+  type ProgramCase,
+  planOf,
+  preludeOf,
+  reachableSteps,
+  type StepCase,
+  startOf,
+  stepBefore,
+  wordsOf,
+} from './cases.ts';
 import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
+import { damageOf, everyDamage, liveCleanStart, liveRestart } from './restart-life.ts';
 
 /** Tries of a client whose calls meet their deadline while a step hangs. */
 const patientTries = 100;
@@ -16,11 +27,22 @@ const usualTries = 6;
 interface Life {
   /** Before the fault is planned. */
   readonly prepare?: () => Promise<void>;
+  /** Whether it plans the fault when it has come so far. */
+  readonly plansItself?: boolean;
   readonly live: (tries: number) => Promise<void>;
   readonly expectNothing: (bed: FaultBed) => Promise<void>;
 }
 
-function lifeOf(bed: FaultBed, step: StepName, failures: string[]): Life {
+function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: string[]): Life {
+  const damage = damageOf(step);
+  if (damage !== undefined)
+    return {
+      plansItself: true,
+      live: (tries) => liveRestart(bed, { damage, plan }, failures, tries),
+      expectNothing: expectNoPod,
+    };
+  const before = stepBefore(step);
+  if (before !== undefined && startOf(step) !== 'none') return lifeOf(bed, before, plan, failures);
   if (step.includes('-image/')) {
     const live = isOperators(step) ? liveMovedImage : liveImage;
     return { live: (tries) => live(bed, failures, tries), expectNothing: expectNoImage };
@@ -51,15 +73,16 @@ function lifeOf(bed: FaultBed, step: StepName, failures: string[]): Life {
 /** Lives one case of a step, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
 export async function liveStepCase(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   const { step, fault } = one;
-  const { prepare, live, expectNothing } = lifeOf(bed, step, failures);
+  const plan = () => writeFileSync(bed.faultFile, planOf(one));
+  const { prepare, plansItself, live, expectNothing } = lifeOf(bed, step, plan, failures);
   await prepare?.();
-  writeFileSync(bed.faultFile, planOf(one));
+  if (!plansItself) plan();
   if (fault.action !== 'hang') await live(usualTries);
   else {
     const { end } = fault;
     await liveThroughHang(
       bed,
-      { failures, end, hangFile: bed.hangFile, meetsDeadline: meetsDeadline(one) },
+      { failures, end, hangFile: bed.hangFile, meetsDeadline: meetsDeadline(one), start: startOf(step) },
       live,
     );
   }
@@ -110,7 +133,7 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   else
     await liveThroughHang(
       bed,
-      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: true },
+      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: true, start: 'none' },
       live,
     );
   if (!existsSync(`${file}.done`)) throw new Error(`${program} ${operation} was never called`);
@@ -144,6 +167,24 @@ export async function liveObservedCheckpoints(bed: FaultBed): Promise<void> {
   const ofImage = { subject: 'container', isFromImage: true } as const;
   await prepareRestore(bed, ofImage);
   await liveRestore(bed, ofImage, failures, 1);
+}
+
+/** A life around each way to start, each ending with the daemon that was started so. */
+export function observedStarts(bed: FaultBed, hasCriu: boolean): (() => Promise<void>)[] {
+  const failures: string[] = [];
+  const interrupted = reachableSteps(hasCriu).filter(
+    (step) => startOf(step) !== 'none' && stepBefore(step) !== undefined,
+  );
+  return [
+    () => liveCleanStart(bed),
+    ...everyDamage.map((damage) => () => liveRestart(bed, { damage, plan: () => {} }, failures, 1)),
+    ...interrupted.map((step) => async () => {
+      const { prepare, live } = lifeOf(bed, step, () => {}, failures);
+      await prepare?.();
+      writeFileSync(bed.faultFile, preludeOf(step));
+      await live(usualTries);
+    }),
+  ];
 }
 
 const mostDoublings = 4;

@@ -35,6 +35,7 @@ const podNamespace = 0;
 const containerNamespace = 1;
 
 const retryMs = 20;
+const awaitedMs = 15_000;
 
 /**
  * Repeats `step` until it succeeds; a dead daemon is started first, as its supervisor would. What fails on the way goes to
@@ -308,6 +309,32 @@ export class PodWalk {
       this.#call('ContainerStatus', { container_id: this.#containerId }),
     );
     return { exitCode: status?.exit_code ?? -1, reason: status?.reason ?? '', state: status?.state ?? -1 };
+  }
+
+  /** Waits until the container is reported so. */
+  async awaitStatus(wanted: Awaited<ReturnType<PodWalk['status']>>): Promise<void> {
+    await this.#until(
+      async () => JSON.stringify(await this.status()),
+      JSON.stringify(wanted, ['exitCode', 'reason', 'state']),
+    );
+  }
+
+  /** Waits until the pod's one sandbox is reported in this state. */
+  async awaitSandboxState(wanted: number): Promise<void> {
+    await this.#until(async () => {
+      const items = await this.#insist('ListPodSandbox', () => this.#listSandboxes());
+      return items.map(({ state }) => state).join();
+    }, String(wanted));
+  }
+
+  async #until(look: () => Promise<string>, wanted: string): Promise<void> {
+    const end = performance.now() + awaitedMs;
+    for (;;) {
+      const seen = await look();
+      if (seen === wanted) return;
+      if (performance.now() > end) throw new Error(`${this.name} is ${seen}, not ${wanted}`);
+      await delay(retryMs);
+    }
   }
 
   async removeContainer(): Promise<void> {

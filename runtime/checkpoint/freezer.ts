@@ -117,10 +117,18 @@ function noteRunning(bundle: string): void {
   if (mark) writeMark(bundle, { ...mark, isPaused: false });
 }
 
+/** Whether a capture was begun and not ended. */
+export function hasCapture(bundle: string): boolean {
+  return existsSync(markOf(bundle));
+}
+
 /** What an earlier daemon left: see above. Does nothing for a container that it had not frozen. */
 export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
   const mark = readMark(container.bundle);
-  if (!mark) return;
+  if (!mark) {
+    forgetCapture(container.bundle);
+    return;
+  }
   log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
   await awaitDump(container);
   for (const path of mark.partial) rmSync(path, { recursive: true, force: true });

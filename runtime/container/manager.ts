@@ -267,6 +267,7 @@ export class CrunContainers implements ContainerManager {
 
   async start(idOrPrefix: string, signal: AbortSignal): Promise<void> {
     const { id } = this.get(idOrPrefix);
+    await this.#recovery.ensure(id);
     await this.#lock.run(id, async () => {
       throwIfAborted(signal, `starting container ${id}`);
       const record = this.#containers.getExact(id);

@@ -467,7 +467,9 @@ export class PinnedSandboxes implements SandboxManager {
     }
     if (record.isRestoring) {
       this.#log.warn({ sandboxId: id }, 'removing a pod whose restore was cut short');
-      await this.#lock.run(id, () => this.#removeLocked(id, new AbortController().signal));
+      await this.#lock.run(id, () =>
+        step('recover/remove-pod', () => this.#removeLocked(id, new AbortController().signal)),
+      );
       return;
     }
     if (record.state === 'notReady' && record.isReviving) {
@@ -485,7 +487,7 @@ export class PinnedSandboxes implements SandboxManager {
       return;
     }
     this.#log.warn({ sandboxId: id }, 'the namespaces of a sandbox are gone; it is not ready any more');
-    this.#markNotReady(id);
+    await step('recover/lose-sandbox', () => this.#markNotReady(id));
     this.#payEarly(record);
   }
 
@@ -506,17 +508,19 @@ export class PinnedSandboxes implements SandboxManager {
     const { network, pidInit, handlers, paths } = this.#options;
     const { id } = record;
     try {
-      if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
-      await pidInit.remove(id, record.init, handlers.owner(id, record.runtimeHandler));
-      removeSandboxFiles(paths.sandbox(id));
-      this.#unpin(record);
-      this.#sandboxes.remove(id);
+      await step('recover/undo-sandbox', async () => {
+        if (record.netnsPath !== '') await network.detach(id, record.netnsPath);
+        await pidInit.remove(id, record.init, handlers.owner(id, record.runtimeHandler));
+        removeSandboxFiles(paths.sandbox(id));
+        this.#unpin(record);
+        this.#sandboxes.remove(id);
+      });
     } catch (error) {
       this.#log.error(
         { sandboxId: id, err: error },
         `undoing a half-made sandbox failed: ${messageOf(error)}`,
       );
-      this.#sandboxes.put({ ...record, state: 'notReady' });
+      if (this.#sandboxes.findExact(id)) this.#sandboxes.put({ ...record, state: 'notReady' });
     }
   }
 }
