@@ -119,6 +119,7 @@ export const stepNames = [
   'recover/remove-capture',
   'recover/end-lost',
   'recover/pay-debt',
+  'recover/note-boot',
 ] as const;
 
 export type StepName = (typeof stepNames)[number];

@@ -170,7 +170,7 @@ async function confine(facts: HostFacts, config: Config, log: Log): Promise<Host
 }
 
 /** Whether the machine was not rebooted since the last daemon recovered; `remember` notes that this one has. */
-function compareBoot(rootDir: string): { isSame: boolean; remember: () => void } {
+function compareBoot(rootDir: string): { isSame: boolean; remember: () => Promise<void> } {
   const path = join(rootDir, 'boot-id');
   const current = currentBootId();
   let last = '';
@@ -181,8 +181,8 @@ function compareBoot(rootDir: string): { isSame: boolean; remember: () => void }
   }
   return {
     isSame: last === current,
-    remember: () => {
-      if (last !== current) writeFileSync(path, `${current}\n`);
+    remember: async () => {
+      if (last !== current) await step('recover/note-boot', () => writeFileSync(path, `${current}\n`));
     },
   };
 }
@@ -527,7 +527,7 @@ export async function buildServices(
         isSameBoot: boot.isSame,
         log,
       });
-      boot.remember();
+      await boot.remember();
       await nri?.start();
       managedPods.start();
       log.info({ sandboxes: found.sandboxes, containers: found.containers }, 'recovered');

@@ -78,7 +78,18 @@ async function observe(network: BedNetwork, criu: NewerCriu | undefined): Promis
       await live();
       all.push(await noteEffects(bed));
     }
-    return joined(all);
+  } finally {
+    await bed.close();
+  }
+  return joined([...all, await observeFirstStart(network)]);
+}
+
+async function observeFirstStart(network: BedNetwork): Promise<SeenEffects> {
+  const bed = await FaultBed.prepare(network);
+  try {
+    bed.watchesEffects = 'from-the-start';
+    await bed.start();
+    return await noteEffects(bed);
   } finally {
     await bed.close();
   }

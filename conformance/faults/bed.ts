@@ -101,6 +101,7 @@ export class FaultBed {
   hasOwnClock = false;
   readonly logFile: string;
   readonly cgroupParent: string;
+  readonly network: BedNetwork;
   /** The device that pods are plugged into. */
   readonly bridge: string;
   /** Where addresses are reserved, a file each. */
@@ -120,6 +121,7 @@ export class FaultBed {
     this.bridge = network === 'native' ? 'berth0' : name;
     this.addressDir = network === 'native' ? join(dir, 'lib/network/ipam/berth') : join(dir, 'ipam', name);
     this.name = name;
+    this.network = network;
     this.#registry = registry;
     this.faultFile = join(dir, 'fault');
     this.hangFile = `${this.faultFile}.hanging`;

@@ -1,7 +1,7 @@
 /** Which life each fault happens in, and how it is planned. A life ends with nothing left of it, or throws what is wrong. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
-import { type FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
+import { FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import {
   meetsDeadline,
   type ProgramCase,
@@ -17,7 +17,14 @@ import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.t
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
-import { damageOf, everyDamage, liveCleanStart, liveRestart } from './restart-life.ts';
+import {
+  damageOf,
+  everyDamage,
+  isOfFirstStart,
+  liveCleanStart,
+  liveFirstStart,
+  liveRestart,
+} from './restart-life.ts';
 
 /** Tries of a client whose calls meet their deadline while a step hangs. */
 const patientTries = 100;
@@ -34,6 +41,8 @@ interface Life {
 }
 
 function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: string[]): Life {
+  if (isOfFirstStart(step))
+    return { live: (tries) => liveFirstStart(bed, failures, tries), expectNothing: () => bed.awaitClean() };
   const damage = damageOf(step);
   if (damage !== undefined)
     return {
@@ -72,6 +81,16 @@ function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: strin
 
 /** Lives one case of a step, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
 export async function liveStepCase(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
+  if (!isOfFirstStart(one.step)) return liveStepIn(bed, one, failures);
+  const fresh = await FaultBed.prepare(bed.network);
+  try {
+    await liveStepIn(fresh, one, failures);
+  } finally {
+    await fresh.close();
+  }
+}
+
+async function liveStepIn(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   const { step, fault } = one;
   const plan = () => writeFileSync(bed.faultFile, planOf(one));
   const { prepare, plansItself, live, expectNothing } = lifeOf(bed, step, plan, failures);

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StepName } from '#base/step.ts';
 import { findProcess } from '#host/proc.ts';
 import { watchProcess } from '#host/process-watch.ts';
-import type { FaultBed } from './bed.ts';
+import { type FaultBed, imageName } from './bed.ts';
 import { insist, PodWalk } from './pod-walk.ts';
 
 /** What happened while no daemon ran: nothing, or something that the next one has to find out. */
@@ -47,6 +47,21 @@ const exited = 2;
 const notReady = 1;
 
 let counter = 0;
+
+/** Whether a step is reached once in a boot of the node. */
+export function isOfFirstStart(step: StepName): boolean {
+  return step === 'recover/note-boot';
+}
+
+/** The first start of a daemon on this node, and the second. */
+export async function liveFirstStart(bed: FaultBed, failures: string[], tries: number): Promise<void> {
+  const image = { image: imageName };
+  await insist(bed, failures, 'PullImage', () => bed.call('PullImage', { image }), tries);
+  await bed.stop();
+  await bed.start();
+  const { image: pulled } = await bed.call('ImageStatus', { image });
+  if (!pulled) throw new Error('the image is gone after a restart');
+}
 
 /** The daemon is asked to end and started again; it has done all that follows a start when this resolves. */
 export async function liveCleanStart(bed: FaultBed): Promise<void> {
