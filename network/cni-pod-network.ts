@@ -125,6 +125,8 @@ export class CniPodNetwork implements PodNetwork {
   /** The default network once the host is ready for it. */
   #prepared: Promise<PreparedNetwork> | undefined;
   #defaultAttaching = 0;
+  /** Its rules go although its plan is there; a pod that wants it again meanwhile waits until it is gone. */
+  #isRetiring = false;
   /** A collection of garbage under way: an attachment that begins meanwhile is not among those it knows as valid. */
   #collecting: Promise<void> | undefined;
 
@@ -355,7 +357,7 @@ export class CniPodNetwork implements PodNetwork {
       const list = this.#folder.content.chosen?.list;
       const wanted = this.#builtin.wantedFor(this.#debts.list(), list && this.#builtin.read(list).plan);
       const isDefaultUsed = this.#isDefaultActive() || this.#hasDefaultDebts() || this.#defaultAttaching > 0;
-      const ofDefault = isDefaultUsed ? this.#default.prefixes : [];
+      const ofDefault = isDefaultUsed && !this.#isRetiring ? this.#default.prefixes : [];
       return this.#builtin.apply(this.#firewall, { wanted, ofDefault }, force);
     });
   }
@@ -375,8 +377,12 @@ export class CniPodNetwork implements PodNetwork {
     await this.#lock.run('default', async () => {
       if (this.#isDefaultActive() || this.#defaultAttaching > 0 || this.#hasDefaultDebts()) return;
       this.#prepared = undefined;
-      await this.#default.retire();
-      await this.#masquerade();
+      this.#isRetiring = true;
+      try {
+        if (!(await this.#default.retire(() => this.#masquerade()))) return;
+      } finally {
+        this.#isRetiring = false;
+      }
       this.#log.info('the default network gave way to a CNI configuration');
     });
   }
