@@ -429,6 +429,22 @@ describe('host ports', () => {
     expect(listReservations(`${dir}/state/ipam/berth`)).toEqual([]);
   }, 60_000);
 
+  test('of an attach that failed are gone, also where nft was killed when it had written them', async () => {
+    const dying = `${dir}/nft-dies`;
+    const stand = `[ ! -e ${dying} ] || { rm ${dying}; nft "$@"; kill -9 $$; }\nexec nft "$@"`;
+    writeFileSync(`${dir}/bin/nft`, `#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n${stand}\n`, {
+      mode: 0o755,
+    });
+    const network = await start({ programDirs: [`${dir}/bin`] });
+    await network.attach(request(podB));
+    writeFileSync(dying, '');
+    await expect(network.attach(request(podA, published(18094, 'tcp')))).rejects.toThrow('signal 9');
+    expect(existsSync(dying)).toBe(false);
+    expect(findRules()).not.toContain('18094');
+    expect(findRules()).toContain('masquerade');
+    expect(network.listDebts()).toEqual([`sandbox-${podB}`]);
+  });
+
   test('are served by the new pod at once where a UDP flow had an old one', async () => {
     const network = await start();
     const { ips } = await network.attach(request(podA, published(18093, 'udp')));
