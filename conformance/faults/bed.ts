@@ -119,7 +119,7 @@ export class FaultBed {
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
-    placePrograms(join(dir, 'programs'));
+    placePrograms(dir);
     writeFileSync(this.configFile, configText(dir, network === 'builtin'));
     if (network !== 'native') writeNetwork(dir, name, network === 'builtin');
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
@@ -388,16 +388,25 @@ function writeNetwork(dir: string, name: string, isWhole: boolean): void {
 /** The handler whose OCI runtime is one of these. The default one is crun itself, of which the daemon does a part by itself. */
 export const failingHandler = 'failing-crun';
 
-/** Programs that do their work unless told to fail. */
-const failingPrograms: Readonly<Record<string, string>> = {
-  crun: '/usr/bin/crun',
-  conmon: '/usr/bin/conmon',
-  bridge: join(cniPluginDir, 'bridge'),
-};
+/** Where a program is that another stands in for; see stand-in.ts. */
+export function realProgram(dir: string, name: string): string {
+  return join(dir, 'real', name);
+}
 
-function placePrograms(directory: string): void {
+/** Programs that do their work unless told to fail. */
+function failingPrograms(dir: string): Readonly<Record<string, string>> {
+  return {
+    crun: '/usr/bin/crun',
+    conmon: '/usr/bin/conmon',
+    bridge: join(cniPluginDir, 'bridge'),
+    nft: realProgram(dir, 'nft'),
+  };
+}
+
+function placePrograms(dir: string): void {
+  const directory = join(dir, 'programs');
   mkdirSync(directory);
-  for (const [name, real] of Object.entries(failingPrograms)) {
+  for (const [name, real] of Object.entries(failingPrograms(dir))) {
     copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), join(directory, name));
     chmodSync(join(directory, name), 0o755);
     symlinkSync(real, join(directory, `${name}.real`));

@@ -41,7 +41,19 @@ export const programOperations = [
   ['crun', 'delete'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
+  ['nft', 'publish'],
+  ['nft', 'withdraw'],
 ] as const;
+
+/** What failing-program.sh calls an operation, where one program has several that look the same to it. */
+export function plannedOperation({ program, operation }: ProgramCase): string {
+  return program === 'nft' ? 'write' : operation;
+}
+
+/** Those that come when the pod has done its work. */
+export function isOfRemoval({ operation }: ProgramCase): boolean {
+  return operation === 'delete' || operation === 'DEL' || operation === 'withdraw';
+}
 
 /** Without CNI plugins where the network is Berth's own. */
 export function programCases(hasPlugins: boolean): ProgramCase[] {
@@ -58,6 +70,7 @@ export function wordsOf({ program, operation, action }: ProgramCase): RegExp | u
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
   if (program === 'bridge' && operation === 'ADD' && action === 'garbage') return /is not JSON/;
   if (action === 'garbage') return undefined;
+  if (program === 'nft') return /nft: signal 9/;
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
   // A container may be deleted, and a pod detached, by what died of it.

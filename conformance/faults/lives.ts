@@ -2,7 +2,15 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
 import { type FaultBed, failingHandler } from './bed.ts';
-import { meetsDeadline, type ProgramCase, planOf, type StepCase, wordsOf } from './cases.ts';
+import {
+  isOfRemoval,
+  meetsDeadline,
+  type ProgramCase,
+  plannedOperation,
+  planOf,
+  type StepCase,
+  wordsOf,
+} from './cases.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
@@ -54,7 +62,7 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
   const { operation } = one;
   // A failure after the exit is nobody's until the container is removed.
   if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
-  const isLater = operation === 'delete' || operation === 'DEL';
+  const isLater = isOfRemoval(one);
   if (!isLater) plan();
   const kind = {
     sharesPid: false,
@@ -71,7 +79,7 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   const { program, operation, action } = one;
   const file = bed.programFaultFile;
   rmSync(`${file}.done`, { force: true });
-  const plan = () => writeFileSync(file, `${program} ${operation} ${action}\n`);
+  const plan = () => writeFileSync(file, `${program} ${plannedOperation(one)} ${action}\n`);
   const { live, expectNothing } = lifeOfProgram(bed, one, plan, failures);
   if (action !== 'hang') await live(usualTries);
   else

@@ -16,6 +16,7 @@ import { faultName, faults, programActions, programCases, stepCases } from './ca
 import { Counter } from './counter.ts';
 import { endWithVerdict, isIsolated } from './isolate.ts';
 import { liveProgramCase, liveStepCase } from './lives.ts';
+import { standInFor } from './stand-in.ts';
 
 /** One fault and the life that it happens in, by its place in a table of the report. */
 interface Trial {
@@ -153,6 +154,7 @@ async function main(): Promise<boolean> {
   const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
   const startedMs = performance.now();
   const bed = await FaultBed.prepare(network);
+  const giveBackNft = standInFor(bed, 'nft');
   const outcomes: Outcome[] = [];
   try {
     await bed.start();
@@ -187,6 +189,7 @@ async function main(): Promise<boolean> {
     );
     return isGood;
   } finally {
+    giveBackNft();
     await bed.close(values.keep);
   }
 }
