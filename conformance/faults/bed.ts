@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Finding, formatFinding } from '#base/finding.ts';
 import { auditNode } from '#daemon/audit.ts';
@@ -119,7 +119,7 @@ export class FaultBed {
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
-    placePrograms(dir);
+    for (const [program, real] of Object.entries(failingPrograms(dir))) placeProgram(dir, program, real);
     writeFileSync(this.configFile, configText(dir, network === 'builtin'));
     if (network !== 'native') writeNetwork(dir, name, network === 'builtin');
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
@@ -403,14 +403,13 @@ function failingPrograms(dir: string): Readonly<Record<string, string>> {
   };
 }
 
-function placePrograms(dir: string): void {
-  const directory = join(dir, 'programs');
-  mkdirSync(directory);
-  for (const [name, real] of Object.entries(failingPrograms(dir))) {
-    copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), join(directory, name));
-    chmodSync(join(directory, name), 0o755);
-    symlinkSync(real, join(directory, `${name}.real`));
-  }
+/** Puts a program into the bed's folder that does the work of `real` unless it is told to fail. */
+export function placeProgram(dir: string, name: string, real: string): void {
+  const place = join(dir, 'programs', name);
+  mkdirSync(dirname(place), { recursive: true });
+  copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), place);
+  chmodSync(place, 0o755);
+  symlinkSync(real, `${place}.real`);
 }
 
 function configText(dir: string, hasBuiltinPlugins: boolean): string {

@@ -1,6 +1,7 @@
 /** The faults of the sweep: which there are, and how each is said to the daemon. */
 import { type StepName, stepNames } from '#base/step.ts';
 import type { HangEnd } from './hang.ts';
+import { modernPlugin } from './modern-network.ts';
 
 export const phases = ['before', 'after'] as const;
 
@@ -41,6 +42,8 @@ export const programOperations = [
   ['crun', 'delete'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
+  [modernPlugin, 'STATUS'],
+  [modernPlugin, 'GC'],
   ['nft', 'publish'],
   ['nft', 'withdraw'],
 ] as const;
@@ -55,26 +58,28 @@ export function isOfRemoval({ operation }: ProgramCase): boolean {
   return operation === 'delete' || operation === 'DEL' || operation === 'withdraw';
 }
 
-/** Without CNI plugins where the network is Berth's own. */
-export function programCases(hasPlugins: boolean): ProgramCase[] {
+/** Those of the CNI plugins that there are: none where the network is Berth's own. */
+export function programCases(plugins: readonly string[]): ProgramCase[] {
   return programOperations
-    .filter(([program]) => hasPlugins || program !== 'bridge')
+    .filter(([program]) => (program !== 'bridge' && program !== modernPlugin) || plugins.includes(program))
     .flatMap(([program, operation]) => programActions.map((action) => ({ program, operation, action })));
 }
 
-/** What a client must have been told on the way; undefined where it need not notice. */
+/** What a client, or for GC the log, must have been told on the way; undefined where it need not notice. */
 export function wordsOf({ program, operation, action }: ProgramCase): RegExp | undefined {
+  // At a start nobody asks for it, and nobody waits for it.
+  if (operation === 'GC' && (action === 'kill-daemon' || action === 'hang')) return undefined;
   if (action === 'kill-daemon') return /died/;
   if (action === 'hang') return /DEADLINE_EXCEEDED/;
   if (action === 'error') return /told to fail/;
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
-  if (program === 'bridge' && operation === 'ADD' && action === 'garbage') return /is not JSON/;
-  if (action === 'garbage') return undefined;
+  const isAnswered = operation === 'ADD' || operation === 'STATUS' || operation === 'GC';
+  if (action === 'garbage') return isAnswered ? /is not JSON/ : undefined;
   if (program === 'nft') return /nft: signal 9/;
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
   // A container may be deleted, and a pod detached, by what died of it.
-  if (operation === 'start' || operation === 'update' || operation === 'ADD') return /signal 9/;
+  if (isAnswered || operation === 'start' || operation === 'update') return /signal 9/;
   return undefined;
 }
 

@@ -13,6 +13,7 @@ import {
 } from './cases.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
+import { liveGarbage, liveStatus } from './plugin-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
 
 /** Tries of a client whose calls meet their deadline while a step hangs. */
@@ -60,6 +61,13 @@ export async function liveStepCase(bed: FaultBed, one: StepCase, failures: strin
 /** `plan` plans the fault, at once or when the life has come so far. */
 function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failures: string[]): Life {
   const { operation } = one;
+  if (operation === 'STATUS')
+    return { live: (tries) => liveStatus(bed, plan, failures, tries), expectNothing: expectNoPod };
+  if (operation === 'GC')
+    return {
+      live: (tries) => liveGarbage(bed, plan, failures, tries, wordsOf(one)),
+      expectNothing: expectNoPod,
+    };
   // A failure after the exit is nobody's until the container is removed.
   if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
   const isLater = isOfRemoval(one);
@@ -85,12 +93,12 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   else
     await liveThroughHang(
       bed,
-      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: true },
+      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: operation !== 'GC' },
       live,
     );
   if (!existsSync(`${file}.done`)) throw new Error(`${program} ${operation} was never called`);
   const words = wordsOf(one);
-  if (words && !failures.some((failure) => words.test(failure)))
+  if (words && operation !== 'GC' && !failures.some((failure) => words.test(failure)))
     throw new Error(`no client was told ${words}`);
   await expectNothing(bed);
 }

@@ -10,12 +10,14 @@
  * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
+import { buildModernPlugins, findModernPlugins } from '../tools/cni-plugins/build.ts';
 import { takeAccount } from './account.ts';
 import { bedNetworkOf, describeFindings, FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
-import { endWithVerdict, isIsolated } from './isolate.ts';
+import { endWithVerdict, isInside, isIsolated } from './isolate.ts';
 import { liveProgramCase, liveStepCase } from './lives.ts';
+import { modernPlugin, placeModernPlugin } from './modern-network.ts';
 import { standInFor } from './stand-in.ts';
 
 /** One fault and the life that it happens in, by its place in a table of the report. */
@@ -39,7 +41,7 @@ const columns: Readonly<Record<Trial['table'], readonly string[]>> = {
   program: programActions,
 };
 
-function allTrials(hasPlugins: boolean): Trial[] {
+function allTrials(plugins: readonly string[]): Trial[] {
   return [
     ...stepCases().map(
       (one): Trial => ({
@@ -49,7 +51,7 @@ function allTrials(hasPlugins: boolean): Trial[] {
         live: (bed, failures) => liveStepCase(bed, one, failures),
       }),
     ),
-    ...programCases(hasPlugins).map(
+    ...programCases(plugins).map(
       (one): Trial => ({
         table: 'program',
         row: `${one.program} ${one.operation}`,
@@ -149,11 +151,14 @@ async function main(): Promise<boolean> {
     },
   });
   const network = bedNetworkOf(values.network);
-  const all = allTrials(network === 'cni');
+  const modern = network === 'cni' ? findModernPlugins() : undefined;
+  const plugins = network === 'cni' ? ['bridge', ...(modern === undefined ? [] : [modernPlugin])] : [];
+  const all = allTrials(plugins);
   const { shard, only } = values;
   const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
   const startedMs = performance.now();
   const bed = await FaultBed.prepare(network);
+  if (modern !== undefined) placeModernPlugin(bed, modern);
   const giveBackNft = standInFor(bed, 'nft');
   const outcomes: Outcome[] = [];
   try {
@@ -194,4 +199,14 @@ async function main(): Promise<boolean> {
   }
 }
 
+/** Outside, for there is no way to their sources inside. */
+async function fetchPlugins(): Promise<void> {
+  try {
+    await buildModernPlugins();
+  } catch (error) {
+    console.log(`STATUS and GC of CNI plugins are left out, which need Go: ${error}`);
+  }
+}
+
+if (!isInside()) await fetchPlugins();
 if (await isIsolated()) await endWithVerdict('sweep', main);
