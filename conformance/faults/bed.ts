@@ -22,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Finding, formatFinding } from '#base/finding.ts';
-import { auditNode } from '#daemon/audit.ts';
+import { auditNode, type NodeAuditOptions } from '#daemon/audit.ts';
 import { loadConfig } from '#daemon/config/load.ts';
 import type { Config } from '#daemon/config/options.ts';
 import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
@@ -295,8 +295,12 @@ export class FaultBed {
   }
 
   /** What does not agree between records and machine, now; of images all if no pull is, or lately was, under way. */
-  audit(arePullsOver = false): Promise<Finding[]> {
+  audit(
+    arePullsOver = false,
+    options: Pick<NodeAuditOptions, 'checksAttachments' | 'checkTimeoutMs'> = {},
+  ): Promise<Finding[]> {
     return auditNode(this.config, {
+      ...options,
       cgroupParents: [this.cgroupParent],
       ...(arePullsOver ? { arePullsOver } : {}),
     });

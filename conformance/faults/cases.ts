@@ -42,6 +42,7 @@ export const programOperations = [
   ['crun', 'delete'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
+  ['bridge', 'CHECK'],
   [modernPlugin, 'STATUS'],
   [modernPlugin, 'GC'],
   ['nft', 'publish'],
@@ -51,6 +52,11 @@ export const programOperations = [
 /** What failing-program.sh calls an operation, where one program has several that look the same to it. */
 export function plannedOperation({ program, operation }: ProgramCase): string {
   return program === 'nft' ? 'write' : operation;
+}
+
+/** Whether a client of the daemon waits for it. */
+export function isClients({ operation }: ProgramCase): boolean {
+  return operation !== 'GC' && operation !== 'CHECK';
 }
 
 /** Those that come when the pod has done its work. */
@@ -65,15 +71,18 @@ export function programCases(plugins: readonly string[]): ProgramCase[] {
     .flatMap(([program, operation]) => programActions.map((action) => ({ program, operation, action })));
 }
 
-/** What a client, or for GC the log, must have been told on the way; undefined where it need not notice. */
+/** What a client, for GC the log, for CHECK the audit, must have been told on the way; undefined where it need not notice. */
 export function wordsOf({ program, operation, action }: ProgramCase): RegExp | undefined {
   // At a start nobody asks for it, and nobody waits for it.
   if (operation === 'GC' && (action === 'kill-daemon' || action === 'hang')) return undefined;
+  // The audit asks by itself, for as long as it says.
+  if (operation === 'CHECK' && action === 'kill-daemon') return undefined;
+  if (operation === 'CHECK' && action === 'hang') return /no end within/;
   if (action === 'kill-daemon') return /died/;
   if (action === 'hang') return /DEADLINE_EXCEEDED/;
   if (action === 'error') return /told to fail/;
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
-  const isAnswered = operation === 'ADD' || operation === 'STATUS' || operation === 'GC';
+  const isAnswered = ['ADD', 'STATUS', 'GC', 'CHECK'].includes(operation);
   if (action === 'garbage') return isAnswered ? /is not JSON/ : undefined;
   if (program === 'nft') return /nft: signal 9/;
   if (operation === 'create') return /crun create of container/;

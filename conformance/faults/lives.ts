@@ -3,6 +3,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
 import { type FaultBed, failingHandler } from './bed.ts';
 import {
+  isClients,
   isOfRemoval,
   meetsDeadline,
   type ProgramCase,
@@ -13,7 +14,7 @@ import {
 } from './cases.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
-import { liveGarbage, liveStatus } from './plugin-life.ts';
+import { liveCheck, liveGarbage, liveStatus } from './plugin-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
 
 /** Tries of a client whose calls meet their deadline while a step hangs. */
@@ -63,6 +64,8 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
   const { operation } = one;
   if (operation === 'STATUS')
     return { live: (tries) => liveStatus(bed, plan, failures, tries), expectNothing: expectNoPod };
+  if (operation === 'CHECK')
+    return { live: (tries) => liveCheck(bed, plan, failures, tries), expectNothing: expectNoPod };
   if (operation === 'GC')
     return {
       live: (tries) => liveGarbage(bed, plan, failures, tries, wordsOf(one)),
@@ -93,7 +96,7 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   else
     await liveThroughHang(
       bed,
-      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: operation !== 'GC' },
+      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: isClients(one) },
       live,
     );
   if (!existsSync(`${file}.done`)) throw new Error(`${program} ${operation} was never called`);

@@ -1,10 +1,11 @@
 /**
- * What happens to a node in the sweep when CNI plugins are asked what has to do with no pod: whether they are well (STATUS), which
- * the kubelet is told, and to collect garbage (GC), which the daemon has them do at its start.
+ * What happens to a node in the sweep when CNI plugins are asked something else than to attach and detach: whether they are well
+ * (STATUS), which the kubelet is told, to collect garbage (GC), which the daemon has them do at its start, and whether attachments
+ * are as they were (CHECK), which an operator has the audit ask.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FaultBed } from './bed.ts';
+import { describeFindings, type FaultBed } from './bed.ts';
 import { useModernNetwork } from './modern-network.ts';
 import { livePod } from './pod-life.ts';
 import { insist, PodWalk } from './pod-walk.ts';
@@ -99,4 +100,32 @@ export async function liveGarbage(
   } finally {
     giveUp();
   }
+}
+
+/** Longer than a plugin needs on a busy machine. */
+const checkTimeoutMs = 2000;
+let checkLives = 0;
+
+/** An audit tells what the plugin says, and nothing of it the next time; the pods that it was about live on. */
+export async function liveCheck(
+  bed: FaultBed,
+  plan: () => void,
+  failures: string[],
+  tries: number,
+): Promise<void> {
+  checkLives += 1;
+  const walk = new PodWalk(bed, { name: `checked${checkLives}`, tries, failures });
+  await walk.run();
+  await walk.start(['sleep', '1000']);
+  plan();
+  const found = await bed.audit(false, { checksAttachments: true, checkTimeoutMs });
+  for (const { what, path } of found) failures.push(`audit: ${what} ${path}`);
+  if (found.some(({ what }) => what !== 'network attachment')) throw new Error(describeFindings(found));
+  await walk.exec();
+  const again = await bed.audit(false, { checksAttachments: true });
+  if (again.length > 0) throw new Error(`when it was over: ${describeFindings(again)}`);
+  await walk.stopContainer(0n);
+  await walk.removeContainer();
+  await walk.stop();
+  await walk.remove();
 }
