@@ -1,12 +1,15 @@
-/** What an audit reports: something on the machine that no record names, or something that a record names and that is not there. */
+/**
+ * What an audit reports: something on the machine that no record names, something that a record names and that is not there, or
+ * records that contradict each other.
+ */
 export interface Finding {
-  /** `leak`: there and nobody's. `missing`: a record counts on it. */
-  readonly kind: 'leak' | 'missing';
+  /** `leak`: there and nobody's. `missing`: a record counts on it. `conflict`: several records claim it. */
+  readonly kind: 'leak' | 'missing' | 'conflict';
   /** What it is: mount, namespace, process, cgroup, address, ... */
   readonly what: string;
   /** The sandbox, container or other object it belongs or belonged to; '' if that cannot be told. */
   readonly id: string;
-  /** Where it is: a path, a pid, an address, a device. */
+  /** Where it is: a path, a pid, an address, a device, a name. */
   readonly path: string;
   /** What a person would do about it. */
   readonly mend: string;

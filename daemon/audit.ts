@@ -3,13 +3,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Finding } from '#base/finding.ts';
+import { hasNoNetwork } from '#base/managed-pod.ts';
 import { detectCgroupLayout } from '#host/cgroup.ts';
 import { findLockHolder } from '#host/lock-file.ts';
 import { auditImages } from '#images/audit.ts';
-import { auditNetwork } from '#network/audit.ts';
+import { type AuditedPod, auditNetwork } from '#network/audit.ts';
 import { auditRuntime } from '#runtime/audit.ts';
 import { RuntimePaths } from '#runtime/paths.ts';
 import { isContainerRecord, isSandboxRecord } from '#runtime/record-shape.ts';
+import type { SandboxRecord } from '#runtime/sandbox/record.ts';
 import { openDatabaseReadOnly } from '#state/database.ts';
 import { loadRecords } from '#state/record-table.ts';
 import type { Config } from './config/options.ts';
@@ -21,6 +23,13 @@ export interface NodeAuditOptions {
   readonly looks?: number;
   /** Between looks. Default 300. */
   readonly pauseMs?: number;
+  /**
+   * Also ask the CNI plugins of every ready pod whether its attachment is as it was (CHECK). That runs programs, which may take
+   * long on a node with many pods.
+   */
+  readonly checksAttachments?: boolean;
+  /** How long the plugins of one attachment may take for that. Default 10,000. */
+  readonly checkTimeoutMs?: number;
   /** Also beside a running daemon, hold what no image needs for a leak: no pull is under way, and none failed lately. */
   readonly arePullsOver?: boolean;
 }
@@ -37,7 +46,57 @@ export async function auditNode(config: Config, options: NodeAuditOptions = {}):
     const again = new Set((await lookOnce(config, options)).map(keyOf));
     findings = findings.filter((finding) => again.has(keyOf(finding)));
   }
-  return findings;
+  return options.checksAttachments === true
+    ? [...findings, ...(await checkPods(config, options.checkTimeoutMs))]
+    : findings;
+}
+
+/** What is wrong with the attachments of pods that are ready before and after they are looked at. */
+async function checkPods(config: Config, checkTimeoutMs: number | undefined): Promise<Finding[]> {
+  const attached = listAttached(config);
+  if (attached.length === 0) return [];
+  const [{ CniPodNetwork }, { checkAttachments }, { pino }] = await Promise.all([
+    import('#network/cni-pod-network.ts'),
+    import('#network/check-attachments.ts'),
+    import('pino'),
+  ]);
+  // Not started: it watches nothing and changes nothing.
+  const network = new CniPodNetwork({
+    confDir: config.network.cniConfigDir,
+    pluginDirs: config.network.cniPluginDirs,
+    cacheDir: config.network.cniCacheDir,
+    stateDir: join(config.daemon.rootDir, 'network'),
+    defaultNetwork: false,
+    log: pino({ level: 'silent' }),
+    now: Date.now,
+    ...(checkTimeoutMs === undefined ? {} : { checkTimeoutMs }),
+  });
+  const findings = await checkAttachments(network, attached);
+  const still = new Set(findings.length === 0 ? [] : listAttached(config));
+  return findings.filter(({ id }) => still.has(id));
+}
+
+/** Ids of ready pods with a network of their own. */
+function listAttached(config: Config): string[] {
+  const database = openDatabaseReadOnly(join(config.daemon.rootDir, 'state.db'));
+  try {
+    return loadRecords(database, 'sandboxes', isSandboxRecord)
+      .records.map(toAuditedPod)
+      .filter(({ isReady, netnsPath }) => isReady && netnsPath !== '')
+      .map(({ id }) => id);
+  } finally {
+    database.close();
+  }
+}
+
+function toAuditedPod({ id, state, isRemoving, netnsPath, cniResult, config }: SandboxRecord): AuditedPod {
+  return {
+    id,
+    isReady: state === 'ready' && !isRemoving,
+    isChanging: state === 'initializing' || isRemoving,
+    netnsPath: hasNoNetwork(config.labels, config.annotations) ? '' : netnsPath,
+    cniResult,
+  };
 }
 
 /** The pid of the daemon that uses these folders; undefined if none runs. */
@@ -80,13 +139,7 @@ async function lookOnce(config: Config, options: NodeAuditOptions): Promise<Find
     });
     const network = await auditNetwork({
       pods: [
-        ...sandboxes.records.map(({ id, state, isRemoving, netnsPath, cniResult }) => ({
-          id,
-          isReady: state === 'ready' && !isRemoving,
-          isChanging: state === 'initializing' || isRemoving,
-          netnsPath,
-          cniResult,
-        })),
+        ...sandboxes.records.map(toAuditedPod),
         ...sandboxes.damaged.map(({ id }) => ({
           id,
           isReady: false,

@@ -139,6 +139,12 @@ export const leftovers = defineArea(
       breaks: 'the pod or container that counts on it',
       mend: '{mend}',
     },
+    conflict: {
+      severity: 'warning',
+      what: '{what} {path} is that of {id}, and records contradict each other in it',
+      breaks: 'a client that goes by the name is answered with one of them, and does not know of the other',
+      mend: '{mend}',
+    },
     unreadable: {
       severity: 'error',
       what: 'the records cannot be read: {why}',

@@ -766,6 +766,19 @@ const table: readonly Planted[] = [
     mend: /berth-audit --fix/,
   },
   {
+    id: 'leftovers/conflict',
+    plant: (m) => {
+      m.write('/var/lib/berth/state.db', '');
+      m.read({
+        audit: async () => [
+          { kind: 'conflict', what: 'pod name', id: 'f00d', path: 'default/web', mend: 'remove one' },
+        ],
+      });
+    },
+    what: /default\/web/,
+    mend: /remove one/,
+  },
+  {
     id: 'leftovers/unreadable',
     plant: (m) => {
       m.write('/var/lib/berth/state.db', 'no database');

@@ -1,5 +1,5 @@
 /**
- * The audit of images: records of images and snapshots against blobs and directories. It changes nothing. While the daemon
+ * The audit of images: records of images and snapshots against blobs, directories and each other. It changes nothing. While the daemon
  * runs, what a pull has in hand or keeps for its retry cannot be told from garbage; `isAtRest` says that nothing is in hand.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -9,6 +9,7 @@ import type { Finding } from '#base/finding.ts';
 import type { ChainId } from './contract.ts';
 import { isDigest } from './digest.ts';
 import { unneededLayers } from './gc.ts';
+import { formatReference, parseReference } from './reference.ts';
 import type { Layer } from './snapshots/snapshotter.ts';
 
 export interface ImageAuditInput {
@@ -50,6 +51,7 @@ export function auditImages(input: ImageAuditInput): Finding[] {
   return [
     ...auditSnapshots(input, snapshots),
     ...auditContent(input),
+    ...auditReferences(input),
     ...(input.isAtRest ? auditUnneeded(input, snapshots) : []),
   ];
 }
@@ -120,6 +122,46 @@ function auditContent(input: ImageAuditInput): Finding[] {
       const path = pathOfBlob(input.root, id);
       return { kind: 'missing', what: 'blob', id, path, mend: 'restart berthd and pull the image again' };
     });
+}
+
+interface ReferenceRow {
+  readonly name: string;
+  readonly image_id: string;
+}
+
+/**
+ * Names of images: the table has each name once, so two images cannot share one. A name is stored complete, which is the only
+ * spelling that is searched for, and one with a digest means an image that has that manifest. Containers may be of an image
+ * without a record: one that is removed keeps its layers for them.
+ */
+function auditReferences(input: ImageAuditInput): Finding[] {
+  const images = new Map(readImages(input).map((image) => [image.id, image]));
+  return rows<ReferenceRow>(input.database, 'image_references', 'name, image_id').flatMap(
+    ({ name, image_id: id }): Finding[] => {
+      const image = images.get(id);
+      if (!image) {
+        const mend = `no image has it: pull ${name}, which gives it to one again`;
+        return [{ kind: 'missing', what: 'image of a name', id, path: name, mend }];
+      }
+      const complete = completed(name);
+      if (complete !== name) {
+        const mend = 'nobody finds the image by it: remove the image by its id, which removes its names';
+        return [{ kind: 'leak', what: 'image name', id, path: name, mend }];
+      }
+      const digest = name.split('@')[1];
+      if (digest === undefined || image.blobs.includes(digest)) return [];
+      const mend = 'the image has no such manifest: remove it by its id, and pull it by this name';
+      return [{ kind: 'conflict', what: 'image name', id, path: name, mend }];
+    },
+  );
+}
+
+function completed(name: string): string | undefined {
+  try {
+    return formatReference(parseReference(name));
+  } catch {
+    return undefined; // no name of an image at all
+  }
 }
 
 function auditUnneeded(input: ImageAuditInput, snapshots: readonly SnapshotRow[]): Finding[] {

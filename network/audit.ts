@@ -23,7 +23,7 @@ export interface AuditedPod {
   readonly isReady: boolean;
   /** Whether it is being made or removed. */
   readonly isChanging: boolean;
-  /** '' for the host's network. */
+  /** '' for the host's network, and for a pod that is attached to none. */
   readonly netnsPath: string;
   /** The CNI result, as recorded. */
   readonly cniResult: unknown;

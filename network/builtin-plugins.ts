@@ -90,8 +90,10 @@ export class BuiltinPlugins {
     const wanted = prefixes.wanted.map(formatCidr);
     if (!wanted.every((prefix) => this.#ruled.includes(prefix)))
       this.#record([...new Set([...this.#ruled, ...wanted])]);
-    firewall.setMasquerade([...prefixes.ofDefault, ...prefixes.wanted]);
-    await firewall.apply(force);
+    const all = [...prefixes.ofDefault, ...prefixes.wanted];
+    firewall.setMasquerade(all);
+    // A pod that needs no other rule does not wait for the ports of another one to be published.
+    if (force || !firewall.masqueradesOnly(all)) await firewall.apply(force);
     if (wanted.length < this.#ruled.length) this.#record(wanted);
   }
 

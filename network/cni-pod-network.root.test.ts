@@ -287,6 +287,35 @@ describe('the default network', () => {
     expect((await network.attach(request(podA))).ips).toHaveLength(2);
   }, 60_000);
 
+  test.each([
+    ['before', 'kill -9 $$', true],
+    ['after', 'nft "$@"; kill -9 $$', false],
+  ])(
+    'a death while it gives way, %s its packet rules are gone, leaves none to the next start',
+    async (_when, death, hasRules) => {
+      const dying = `${dir}/nft-dies`;
+      const stand = `[ ! -e ${dying} ] || { mv ${dying} ${dying}.now; ${death}; }\nexec nft "$@"`;
+      writeFileSync(`${dir}/bin/nft`, `#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n${stand}\n`, {
+        mode: 0o755,
+      });
+      const network = await start({ programDirs: [`${dir}/bin`] });
+      await network.attach(request(podA));
+      await detach(network, podA);
+      writeFileSync(dying, '');
+      configureBridge();
+      await vi.waitFor(() => expect(existsSync(`${dying}.now`)).toBe(true), 5_000);
+      await vi.waitFor(() => expect(findRules() !== '').toBe(hasRules), 5_000);
+      expect(isLink(bridge)).toBe(false);
+      // It tells the next start of the rules for as long as they may be there.
+      expect(existsSync(`${dir}/state/default-network.json`)).toBe(true);
+      network.stop();
+
+      await start();
+      expect(findRules()).toBe('');
+      expect(existsSync(`${dir}/state/default-network.json`)).toBe(false);
+    },
+  );
+
   test('keeps its prefixes and rules across a restart, and gives back an address that no sandbox owns', async () => {
     const network = await start();
     const { ips } = await network.attach(request(podA));
@@ -399,6 +428,22 @@ describe('host ports', () => {
     expect(findRules()).not.toContain('18092');
     expect(listReservations(`${dir}/state/ipam/berth`)).toEqual([]);
   }, 60_000);
+
+  test('of an attach that failed are gone, also where nft was killed when it had written them', async () => {
+    const dying = `${dir}/nft-dies`;
+    const stand = `[ ! -e ${dying} ] || { rm ${dying}; nft "$@"; kill -9 $$; }\nexec nft "$@"`;
+    writeFileSync(`${dir}/bin/nft`, `#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n${stand}\n`, {
+      mode: 0o755,
+    });
+    const network = await start({ programDirs: [`${dir}/bin`] });
+    await network.attach(request(podB));
+    writeFileSync(dying, '');
+    await expect(network.attach(request(podA, published(18094, 'tcp')))).rejects.toThrow('signal 9');
+    expect(existsSync(dying)).toBe(false);
+    expect(findRules()).not.toContain('18094');
+    expect(findRules()).toContain('masquerade');
+    expect(network.listDebts()).toEqual([`sandbox-${podB}`]);
+  });
 
   test('are served by the new pod at once where a UDP flow had an old one', async () => {
     const network = await start();

@@ -330,20 +330,38 @@ describe('readiness and upkeep', () => {
     await network.attach(request('sb1'));
     await network.attach(request('sb2'));
     const foreign = JSON.parse(readFileSync(`${dir}/cni/results/pods-sb2-eth0`, 'utf8'));
-    writeFileSync(
-      `${dir}/cni/results/pods-pm9-net7`,
-      JSON.stringify({ ...foreign, containerId: 'pm9', ifName: 'net7' }),
-    );
+    for (const name of ['net7', 'net8'])
+      writeFileSync(
+        `${dir}/cni/results/pods-pm9-${name}`,
+        JSON.stringify({ ...foreign, containerId: 'pm9', ifName: name }),
+      );
     await network.collectGarbage();
     const [call] = first.listCalls().filter(({ command }) => command === 'GC');
-    expect(call?.config['cni.dev/valid-attachments']).toEqual(
-      expect.arrayContaining([
-        { containerID: 'sb1', ifname: 'eth0' },
-        { containerID: 'sb2', ifname: 'eth0' },
-        { containerID: 'pm9', ifname: 'net7' },
-      ]),
-    );
+    const valid = call?.config['cni.dev/valid-attachments'] as { containerID: string; ifname: string }[];
+    expect(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`).toSorted()).toEqual([
+      'pm9 net7',
+      'pm9 net8',
+      'sb1 eth0',
+      'sb2 eth0',
+    ]);
     expect(call?.containerId).toBe('');
+  });
+
+  test('a pod does not wait long for a plugin that never ends collecting garbage, and none is collected behind it', async () => {
+    const network = await start();
+    first.answer('GC', { blocks: true });
+    const collected = network.collectGarbage();
+    collected.catch(() => {}); // looked at below
+    await vi.waitFor(() => expect(order()).toEqual(['GC first']));
+    const startedMs = performance.now();
+    expect((await network.attach(request('sb1'))).ips).not.toEqual([]);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // It was at an end, and never came to the second plugin, before the pod was attached.
+    expect(order().slice(0, 3)).toEqual(['GC first', 'ADD first', 'ADD second']);
+    await expect(collected).rejects.toMatchObject({
+      kind: 'Canceled',
+      message: expect.stringContaining('after a pod was to be attached'),
+    });
   });
 
   test('a check passes the result of ADD and reports what the plugin finds', async () => {

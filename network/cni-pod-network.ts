@@ -9,6 +9,7 @@
  * It is long because the two ways share all rules about what is recorded, undone and restored when.
  */
 import { mkdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
 import type { Log } from '#base/log.ts';
@@ -75,11 +76,23 @@ export interface CniPodNetworkOptions {
   readonly programDirs?: readonly string[];
   /** Name of the nftables table. Default `berth`. */
   readonly firewallTable?: string;
+  /** How long the plugins of one attachment may take for CHECK. Default 10,000. */
+  readonly checkTimeoutMs?: number;
 }
 
 const ifName = 'eth0';
 const addTimeoutMs = 5 * 60_000;
 const delTimeoutMs = 60_000;
+const checkTimeoutMs = 10_000;
+
+/** How long a pod waits for garbage to be collected, which then is given up: there is another time for that. */
+const collectingPatienceMs = 2000;
+
+interface Collecting {
+  /** Resolves when no plugin is at work any more. */
+  readonly ended: Promise<void>;
+  readonly giveUp: () => void;
+}
 
 interface Selection {
   readonly list: NetworkList;
@@ -125,8 +138,10 @@ export class CniPodNetwork implements PodNetwork {
   /** The default network once the host is ready for it. */
   #prepared: Promise<PreparedNetwork> | undefined;
   #defaultAttaching = 0;
+  /** Its rules go although its plan is there; a pod that wants it again meanwhile waits until it is gone. */
+  #isRetiring = false;
   /** A collection of garbage under way: an attachment that begins meanwhile is not among those it knows as valid. */
-  #collecting: Promise<void> | undefined;
+  #collecting: Collecting | undefined;
 
   /** Reads the debts of earlier runs. Throws Node's error if `stateDir` cannot be used. */
   constructor(options: CniPodNetworkOptions) {
@@ -239,7 +254,7 @@ export class CniPodNetwork implements PodNetwork {
     }
     const cached = this.#cache.find(debt.networkName, sandboxId, debt.ifName);
     const list = parseNetworkList(debt.config, `of sandbox ${sandboxId}`);
-    const limits = { timeoutMs: delTimeoutMs, signal };
+    const limits = { timeoutMs: this.#options.checkTimeoutMs ?? checkTimeoutMs, signal };
     return checkList(this.#runner, list, attachmentOf(debt, debt.netnsPath), cached?.result, limits);
   }
 
@@ -249,18 +264,49 @@ export class CniPodNetwork implements PodNetwork {
     if (!list || this.#builtin.read(list).plan) return;
     // Attachments in libcni's cache are valid too: another tool may use the same network.
     const cached = this.#cache.listByNetwork(list.name);
-    const valid = new Map(cached.map((entry) => [entry.containerId, entry.ifName]));
-    for (const sandboxId of this.#debts.listIds()) valid.set(sandboxId, ifName);
-    const attachments = [...valid].map(([containerID, name]) => ({ containerID, ifname: name }));
-    const limits = { timeoutMs: delTimeoutMs, signal };
-    const work = collectGarbageOfList(this.#runner, list, attachments, limits);
-    const collecting = work
-      .catch(() => {}) // the caller is told; those who wait for it only want its end
-      .then(() => {
-        if (this.#collecting === collecting) this.#collecting = undefined;
-      });
+    const valid = [
+      ...cached
+        .filter((entry) => entry.ifName !== ifName || !this.#debts.has(entry.containerId))
+        .map((entry) => ({ containerID: entry.containerId, ifname: entry.ifName })),
+      ...this.#debts.listIds().map((sandboxId) => ({ containerID: sandboxId, ifname: ifName })),
+    ];
+    const given = new AbortController();
+    const limits = {
+      timeoutMs: delTimeoutMs,
+      signal: signal ? AbortSignal.any([signal, given.signal]) : given.signal,
+    };
+    const work = collectGarbageOfList(this.#runner, list, valid, limits);
+    const collecting: Collecting = {
+      ended: work
+        .catch(() => {}) // the caller is told; those who wait for it only want its end
+        .then(() => {
+          if (this.#collecting === collecting) this.#collecting = undefined;
+        }),
+      giveUp: () =>
+        given.abort(
+          new RuntimeError(
+            'Canceled',
+            `CNI plugins of network ${list.name} GC: no end within ${collectingPatienceMs} ms after a pod was to be attached; the next start asks them again`,
+          ),
+        ),
+    };
     this.#collecting = collecting;
     await work;
+  }
+
+  /** Waits until no plugin collects garbage; those that take long are stopped. */
+  async #outwaitCollecting(): Promise<void> {
+    while (this.#collecting) {
+      const { ended, giveUp } = this.#collecting;
+      const patience = new AbortController();
+      const isOver = await Promise.race([
+        ended.then(() => true),
+        delay(collectingPatienceMs, false, { signal: patience.signal }).catch(() => true),
+      ]);
+      patience.abort();
+      if (!isOver) giveUp();
+      await ended;
+    }
   }
 
   status(): Promise<NetworkStatus> {
@@ -355,7 +401,7 @@ export class CniPodNetwork implements PodNetwork {
       const list = this.#folder.content.chosen?.list;
       const wanted = this.#builtin.wantedFor(this.#debts.list(), list && this.#builtin.read(list).plan);
       const isDefaultUsed = this.#isDefaultActive() || this.#hasDefaultDebts() || this.#defaultAttaching > 0;
-      const ofDefault = isDefaultUsed ? this.#default.prefixes : [];
+      const ofDefault = isDefaultUsed && !this.#isRetiring ? this.#default.prefixes : [];
       return this.#builtin.apply(this.#firewall, { wanted, ofDefault }, force);
     });
   }
@@ -375,15 +421,19 @@ export class CniPodNetwork implements PodNetwork {
     await this.#lock.run('default', async () => {
       if (this.#isDefaultActive() || this.#defaultAttaching > 0 || this.#hasDefaultDebts()) return;
       this.#prepared = undefined;
-      await this.#default.retire();
-      await this.#masquerade();
+      this.#isRetiring = true;
+      try {
+        if (!(await this.#default.retire(() => this.#masquerade()))) return;
+      } finally {
+        this.#isRetiring = false;
+      }
       this.#log.info('the default network gave way to a CNI configuration');
     });
   }
 
   async #connect(debt: Debt, list: NetworkList, signal: AbortSignal | undefined): Promise<PodNetworkResult> {
     const { sandboxId } = debt;
-    while (this.#collecting) await this.#collecting;
+    await this.#outwaitCollecting();
     const durable = this.#debts.record(debt);
     const attachment = attachmentOf(debt, debt.netnsPath);
     const [recorded, added] = await Promise.allSettled([

@@ -280,11 +280,17 @@ export class DefaultNetwork {
     return parseNetworkList(text, 'of the default network');
   }
 
-  /** Takes the network down: bridge and plan. Only for a network without pods. Idempotent; what fails is logged and tried at the next call. */
-  async retire(): Promise<void> {
-    if (!this.#plan) return;
-    if (!(await this.#bridges.removeBridge(this.#plan.bridge))) return;
+  /**
+   * Takes the network down: its bridge, its rules by `dropRules`, and the plan last, which alone tells the next start that the
+   * others may be there. Only for a network without pods. Idempotent. False if the bridge stays, which is logged; throws what
+   * `dropRules` throws. What is left is tried at the next call.
+   */
+  async retire(dropRules: () => Promise<void>): Promise<boolean> {
+    if (!this.#plan) return true;
+    if (!(await this.#bridges.removeBridge(this.#plan.bridge))) return false;
+    await dropRules();
     removeRecord(this.#planPath);
     this.#plan = undefined;
+    return true;
   }
 }

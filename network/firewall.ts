@@ -6,9 +6,9 @@
  * kernel has no `route_localnet` for IPv6.
  */
 import { writeFileSync } from 'node:fs';
-import { isRuntimeError, messageOf, RuntimeError } from '#base/errors.ts';
+import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
-import { describeStatus, run, succeeded } from '#host/launch.ts';
+import { describeStatus, type RunResult, run, succeeded } from '#host/launch.ts';
 import { type Cidr, formatCidr, type IpFamily, parseCidr } from './cidr.ts';
 import type { PortTranslation, Publication } from './host-ports.ts';
 import type { ProgramPaths } from './program-path.ts';
@@ -137,8 +137,10 @@ export class Firewall {
   readonly #table: string;
   #masquerade: readonly Cidr[] = [];
   readonly #publications = new Map<string, Publication>();
-  /** What the host says for all we know: nft writes all or nothing. */
+  /** What the host says; undefined where a write may have happened or not. */
   #applied: string | undefined;
+  /** Of which prefixes the rules are, whichever of the writes so far have happened; undefined where that depends on one. */
+  #masqueraded: string | undefined;
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   #hasWarnedOfConntrack = false;
@@ -170,6 +172,11 @@ export class Firewall {
     this.#masquerade = networks;
   }
 
+  /** Whether the host masquerades exactly these, also while a write is under way that may take long or fail. */
+  masqueradesOnly(networks: readonly Cidr[]): boolean {
+    return this.#masqueraded === renderMasquerade(networks);
+  }
+
   /** Adds or replaces what is published for a pod, and opens its device to loopback addresses; `apply` makes it so. */
   publish(publication: Publication): void {
     this.#publications.set(publication.sandboxId, publication);
@@ -186,7 +193,10 @@ export class Firewall {
    * arrive while another is writing share one write. Throws FailedPrecondition without `nft`, Internal if it refuses.
    */
   apply(force = false): Promise<void> {
-    if (force) this.#applied = undefined;
+    if (force) {
+      this.#applied = undefined;
+      this.#masqueraded = undefined;
+    }
     if (!this.#queued) {
       const queued = this.#running.then(() => {
         this.#queued = undefined;
@@ -202,24 +212,31 @@ export class Firewall {
     const ruleset = { masquerade: this.#masquerade, publications: [...this.#publications.values()] };
     const text = renderRuleset(ruleset, this.#table);
     if (text === this.#applied) return;
-    try {
-      await this.#nft(text);
+    const masquerade = renderMasquerade(ruleset.masquerade);
+    if (this.#masqueraded !== masquerade) this.#masqueraded = undefined;
+    const result = await this.#nft(text);
+    if (succeeded(result.status)) {
       this.#applied = text;
-    } catch (error) {
-      if (isRuntimeError(error, 'DeadlineExceeded')) this.#applied = undefined;
-      throw error;
+      this.#masqueraded = masquerade;
+      return;
     }
-  }
-
-  async #nft(input: string): Promise<void> {
-    const path = this.requireProgram();
-    const result = await run({ path, args: ['-f', '-'], input, timeoutMs: runTimeoutMs });
-    if (succeeded(result.status)) return;
+    // It writes all or nothing: what it refuses it has not written. One that was killed may have.
+    if (result.status.type !== 'exited') this.#applied = undefined;
     const said = result.stderr.toString('utf8').trim().slice(0, 2000);
     throw new RuntimeError(
       'Internal',
       `writing packet rules: nft: ${describeStatus(result.status)}: ${said}; inet nat chains need Linux 5.2`,
     );
+  }
+
+  async #nft(input: string): Promise<RunResult> {
+    const path = this.requireProgram();
+    try {
+      return await run({ path, args: ['-f', '-'], input, timeoutMs: runTimeoutMs });
+    } catch (error) {
+      this.#applied = undefined;
+      throw error;
+    }
   }
 
   #routeLocalnet(device: string): void {

@@ -12,7 +12,8 @@ import type { NetworkStatus } from './pod-network.ts';
 const notReady = 'NetworkPluginNotReady';
 const ready: NetworkStatus = { isReady: true, reason: '', message: '' };
 const needsNft = 'needs the program nft; install the package nftables';
-const askTimeoutMs = 10_000;
+/** A kubelet that hears nothing of Status for half a minute takes the whole node for broken. */
+const askTimeoutMs = 5_000;
 /** The kubelet asks every few seconds; plugins are asked at most this often. */
 const reuseMs = 5_000;
 

@@ -1,11 +1,13 @@
 /**
- * The audit of sandboxes and containers: compares records with mounts, namespaces, processes, cgroups and folders. It changes
+ * The audit of sandboxes and containers: compares records with mounts, namespaces, processes, cgroups and folders, and
+ * with each other. It changes
  * nothing and takes no lock, so what is being made or removed this instant may show: who wants to be sure looks twice.
  */
 import type { Finding } from '#base/finding.ts';
 import { auditFolders } from './audit/folders.ts';
 import { type AuditInput, isLiveContainer } from './audit/machine.ts';
 import { auditMounts } from './audit/mounts.ts';
+import { auditNames } from './audit/names.ts';
 import { auditProcesses } from './audit/processes.ts';
 
 export type { AuditInput } from './audit/machine.ts';
@@ -23,5 +25,12 @@ export function auditRuntime(input: AuditInput): Finding[] {
       const mend = 'restart berthd, which ends it, then remove the container';
       return { kind: 'leak', what: 'container without a sandbox', id, path: sandboxId, mend };
     });
-  return [...damaged, ...strays, ...auditMounts(input), ...auditFolders(input), ...auditProcesses(input)];
+  return [
+    ...damaged,
+    ...strays,
+    ...auditMounts(input),
+    ...auditFolders(input),
+    ...auditProcesses(input),
+    ...auditNames(input),
+  ];
 }

@@ -23,6 +23,11 @@ export const command: CommandBody = {
       help: 'look for left cgroups below this one too',
     },
     {
+      long: 'cni-check',
+      kind: 'boolean',
+      help: 'also have the CNI plugins of every ready pod check its attachment (CHECK), which runs them',
+    },
+    {
       long: 'fix',
       kind: 'boolean',
       help: "remove what is surely Berth's and nobody's; only while berthd is stopped",
@@ -44,7 +49,10 @@ export const command: CommandBody = {
         throw new CommandError(error.problems.join('\n'), { exitStatus: 2, cause: error });
       }
     })();
-    const options = { cgroupParents: [...flags.list('cgroup-parent')] };
+    const options = {
+      cgroupParents: [...flags.list('cgroup-parent')],
+      checksAttachments: flags.boolean('cni-check'),
+    };
     if (flags.boolean('fix')) {
       await confirm('Remove what is left behind on this machine?');
       const { fixNode } = await import('#daemon/audit-fix.ts');

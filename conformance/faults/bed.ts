@@ -19,11 +19,11 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Finding, formatFinding } from '#base/finding.ts';
-import { auditNode } from '#daemon/audit.ts';
+import { auditNode, type NodeAuditOptions } from '#daemon/audit.ts';
 import { loadConfig } from '#daemon/config/load.ts';
 import type { Config } from '#daemon/config/options.ts';
 import { clearGroup, detectCgroupLayout } from '#host/cgroup.ts';
@@ -132,10 +132,8 @@ export class FaultBed {
     this.logFile = join(dir, 'log');
     this.configFile = join(dir, 'config.toml');
     this.cgroupParent = `/${name}`;
-    placePrograms(
-      join(dir, 'programs'),
-      criu ? { ...failingPrograms, 'crun-criu': criu.crun } : failingPrograms,
-    );
+    const programs = { ...failingPrograms(dir), ...(criu && { 'crun-criu': criu.crun }) };
+    for (const [program, real] of Object.entries(programs)) placeProgram(dir, program, real);
     writeFileSync(this.configFile, configText(dir, network === 'builtin', criu));
     if (network !== 'native') writeNetwork(dir, name, network === 'builtin');
     this.config = loadConfig({ configPath: this.configFile, overrides: new Map() });
@@ -326,8 +324,12 @@ export class FaultBed {
   }
 
   /** What does not agree between records and machine, now; of images all if no pull is, or lately was, under way. */
-  audit(arePullsOver = false): Promise<Finding[]> {
+  audit(
+    arePullsOver = false,
+    options: Pick<NodeAuditOptions, 'checksAttachments' | 'checkTimeoutMs'> = {},
+  ): Promise<Finding[]> {
     return auditNode(this.config, {
+      ...options,
       cgroupParents: [this.cgroupParent],
       ...(arePullsOver ? { arePullsOver } : {}),
     });
@@ -432,20 +434,28 @@ export const failingHandler = 'failing-crun';
 export const failingCheckpointHandler = 'failing-crun-criu';
 export const checkpointHandler = 'crun-criu';
 
-/** Programs that do their work unless told to fail. */
-const failingPrograms: Readonly<Record<string, string>> = {
-  crun: '/usr/bin/crun',
-  conmon: '/usr/bin/conmon',
-  bridge: join(cniPluginDir, 'bridge'),
-};
+/** Where a program is that another stands in for; see stand-in.ts. */
+export function realProgram(dir: string, name: string): string {
+  return join(dir, 'real', name);
+}
 
-function placePrograms(directory: string, programs: Readonly<Record<string, string>>): void {
-  mkdirSync(directory);
-  for (const [name, real] of Object.entries(programs)) {
-    copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), join(directory, name));
-    chmodSync(join(directory, name), 0o755);
-    symlinkSync(real, join(directory, `${name}.real`));
-  }
+/** Programs that do their work unless told to fail. */
+function failingPrograms(dir: string): Readonly<Record<string, string>> {
+  return {
+    crun: '/usr/bin/crun',
+    conmon: '/usr/bin/conmon',
+    bridge: join(cniPluginDir, 'bridge'),
+    nft: realProgram(dir, 'nft'),
+  };
+}
+
+/** Puts a program into the bed's folder that does the work of `real` unless it is told to fail. */
+export function placeProgram(dir: string, name: string, real: string): void {
+  const place = join(dir, 'programs', name);
+  mkdirSync(dirname(place), { recursive: true });
+  copyFileSync(join(projectRoot, 'conformance/faults/failing-program.sh'), place);
+  chmodSync(place, 0o755);
+  symlinkSync(real, `${place}.real`);
 }
 
 function configText(dir: string, hasBuiltinPlugins: boolean, criu: BedParts['criu']): string {

@@ -1,6 +1,7 @@
 /** The faults of the sweep: which there are, and how each is said to the daemon. */
 import { type StepName, stepNames } from '#base/step.ts';
 import type { HangEnd } from './hang.ts';
+import { modernPlugin } from './modern-network.ts';
 
 export const phases = ['before', 'after'] as const;
 
@@ -45,37 +46,60 @@ export const programOperations = [
   ['crun-criu', 'restore'],
   ['bridge', 'ADD'],
   ['bridge', 'DEL'],
+  ['bridge', 'CHECK'],
+  [modernPlugin, 'STATUS'],
+  [modernPlugin, 'GC'],
+  ['nft', 'publish'],
+  ['nft', 'withdraw'],
 ] as const;
 
-/** Without CNI plugins where the network is Berth's own, and without CRIU where it does not work. */
-export function programCases({
-  hasPlugins,
-  hasCriu,
-}: {
-  hasPlugins: boolean;
-  hasCriu: boolean;
-}): ProgramCase[] {
+/** What failing-program.sh calls an operation, where one program has several that look the same to it. */
+export function plannedOperation({ program, operation }: ProgramCase): string {
+  return program === 'nft' ? 'write' : operation;
+}
+
+/** Whether a client of the daemon waits for it. */
+export function isClients({ operation }: ProgramCase): boolean {
+  return operation !== 'GC' && operation !== 'CHECK';
+}
+
+/** Those that come when the pod has done its work. */
+export function isOfRemoval({ operation }: ProgramCase): boolean {
+  return operation === 'delete' || operation === 'DEL' || operation === 'withdraw';
+}
+
+/** Programs that are not everywhere: CNI plugins, and a crun with CRIU. */
+const optionalPrograms: readonly string[] = ['bridge', modernPlugin, 'crun-criu'];
+
+/** `present` are those of the optional programs that there are. */
+export function programCases(present: readonly string[]): ProgramCase[] {
   return programOperations
-    .filter(([program]) => (hasPlugins || program !== 'bridge') && (hasCriu || program !== 'crun-criu'))
+    .filter(([program]) => !optionalPrograms.includes(program) || present.includes(program))
     .flatMap(([program, operation]) => programActions.map((action) => ({ program, operation, action })));
 }
 
-/** What a client must have been told on the way; undefined where it need not notice. */
+/** What a client, for GC the log, for CHECK the audit, must have been told on the way; undefined where it need not notice. */
 export function wordsOf({ program, operation, action }: ProgramCase): RegExp | undefined {
+  // At a start nobody asks for it, and nobody waits for it.
+  if (operation === 'GC' && (action === 'kill-daemon' || action === 'hang')) return undefined;
+  // The audit asks by itself, for as long as it says.
+  if (operation === 'CHECK' && action === 'kill-daemon') return undefined;
+  if (operation === 'CHECK' && action === 'hang') return /no end within/;
   if (action === 'kill-daemon') return /died/;
   if (action === 'hang') return /DEADLINE_EXCEEDED/;
   // Done again at once: a container must not stand still.
   if (operation === 'resume') return undefined;
   if (action === 'error') return /told to fail/;
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
-  if (program === 'bridge' && operation === 'ADD' && action === 'garbage') return /is not JSON/;
-  if (action === 'garbage') return undefined;
+  const isAnswered = ['ADD', 'STATUS', 'GC', 'CHECK'].includes(operation);
+  if (action === 'garbage') return isAnswered ? /is not JSON/ : undefined;
+  if (program === 'nft') return /nft: signal 9/;
   if (operation === 'restore') return /restore of container/;
   if (operation === 'checkpoint') return /checkpoint of container/;
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
   // A container may be deleted, and a pod detached, by what died of it.
-  return ['start', 'update', 'pause', 'ADD'].includes(operation) ? /signal 9/ : undefined;
+  return isAnswered || ['start', 'update', 'pause'].includes(operation) ? /signal 9/ : undefined;
 }
 
 /** What must go wrong first for a step to be reached at all. */

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Stands in for a program that berthd starts (conmon, an OCI runtime, a CNI plugin) and fails as told. It is found under that
+# Stands in for a program that berthd starts (conmon, an OCI runtime, a CNI plugin, nft) and fails as told. It is found under that
 # program's name in the folder BED/programs; BED/programs/NAME.real links to the program. BED/program-fault may hold a line
 #
 #   NAME OPERATION ACTION [N]
 #
 # which is taken by the first program that it fits, or the Nth, so that it happens once. OPERATION is a subcommand of an OCI runtime, a
-# CNI command, or `run` for others. ACTION is
+# CNI command, `write` for nft where it does not only read, or `run` for others. ACTION is
 #
 #   error        says what went wrong and ends with 1
 #   garbage      does its work, prints bytes that mean nothing where an answer is read, and ends well
@@ -23,6 +23,7 @@ real=$(readlink "$here/$name.real")
 
 operation=${CNI_COMMAND:-}
 if [ "$name" = conmon ]; then operation=run; fi
+if [ "$name $*" = 'nft -f -' ]; then operation=write; fi
 for word in "$@"; do
   [ -z "$operation" ] || break
   case $word in create | start | exec | delete | update | pause | resume | checkpoint | restore) operation=$word ;; esac

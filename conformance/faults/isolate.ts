@@ -16,9 +16,14 @@ mount --rbind /mnt /sys/fs/cgroup
 umount -l /mnt
 exec "$@"`;
 
+/** Whether this is a process of `isIsolated`, with a network and a mount table that nobody else has. */
+export function isInside(): boolean {
+  return process.env[mark] !== undefined;
+}
+
 /** True inside. Outside it runs this program again inside, passes its exit status on, and returns false. */
 export async function isIsolated(): Promise<boolean> {
-  if (process.env[mark] !== undefined) return true;
+  if (isInside()) return true;
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const child = spawn(
     'unshare',

@@ -3,8 +3,11 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
 import { FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import {
+  isClients,
+  isOfRemoval,
   meetsDeadline,
   type ProgramCase,
+  plannedOperation,
   planOf,
   preludeOf,
   reachableSteps,
@@ -16,6 +19,7 @@ import {
 import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
+import { liveCheck, liveGarbage, liveStatus } from './plugin-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
 import {
   damageOf,
@@ -126,9 +130,18 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
       expectNothing: expectNoPod,
     };
   }
+  if (operation === 'STATUS')
+    return { live: (tries) => liveStatus(bed, plan, failures, tries), expectNothing: expectNoPod };
+  if (operation === 'CHECK')
+    return { live: (tries) => liveCheck(bed, plan, failures, tries), expectNothing: expectNoPod };
+  if (operation === 'GC')
+    return {
+      live: (tries) => liveGarbage(bed, plan, failures, tries, wordsOf(one)),
+      expectNothing: expectNoPod,
+    };
   // A failure after the exit is nobody's until the container is removed.
   if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
-  const isLater = operation === 'delete' || operation === 'DEL';
+  const isLater = isOfRemoval(one);
   if (!isLater) plan();
   const kind = {
     sharesPid: false,
@@ -145,19 +158,25 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   const { program, operation, action } = one;
   const file = bed.programFaultFile;
   rmSync(`${file}.done`, { force: true });
-  const plan = () => writeFileSync(file, `${program} ${operation} ${action}\n`);
+  const plan = () => writeFileSync(file, `${program} ${plannedOperation(one)} ${action}\n`);
   const { prepare, live, expectNothing } = lifeOfProgram(bed, one, plan, failures);
   await prepare?.();
   if (action !== 'hang') await live(usualTries);
   else
     await liveThroughHang(
       bed,
-      { failures, end: 'lift', hangFile: `${file}.hanging`, meetsDeadline: true, start: 'none' },
+      {
+        failures,
+        end: 'lift',
+        hangFile: `${file}.hanging`,
+        meetsDeadline: isClients(one),
+        start: 'none',
+      },
       live,
     );
   if (!existsSync(`${file}.done`)) throw new Error(`${program} ${operation} was never called`);
   const words = wordsOf(one);
-  if (words && !failures.some((failure) => words.test(failure)))
+  if (words && operation !== 'GC' && !failures.some((failure) => words.test(failure)))
     throw new Error(`no client was told ${words}`);
   await expectNothing(bed);
 }

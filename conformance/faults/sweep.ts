@@ -10,13 +10,16 @@
  * status 1 if a fault did harm.
  */
 import { parseArgs } from 'node:util';
-import { ensureNewerCriu } from '../tools/newer-criu.ts';
+import { buildModernPlugins, findModernPlugins } from '../tools/cni-plugins/build.ts';
+import { ensureNewerCriu, type NewerCriu } from '../tools/newer-criu.ts';
 import { takeAccount } from './account.ts';
 import { bedNetworkOf, describeFindings, FaultBed, imageName } from './bed.ts';
 import { faultName, faults, programActions, programCases, stepCases } from './cases.ts';
 import { Counter } from './counter.ts';
-import { endWithVerdict, isIsolated } from './isolate.ts';
+import { endWithVerdict, isInside, isIsolated } from './isolate.ts';
 import { liveProgramCase, liveStepCase } from './lives.ts';
+import { modernPlugin, placeModernPlugin } from './modern-network.ts';
+import { standInFor } from './stand-in.ts';
 
 /** One fault and the life that it happens in, by its place in a table of the report. */
 interface Trial {
@@ -39,7 +42,7 @@ const columns: Readonly<Record<Trial['table'], readonly string[]>> = {
   program: programActions,
 };
 
-function allTrials(hasPlugins: boolean, hasCriu: boolean): Trial[] {
+function allTrials(programs: readonly string[], hasCriu: boolean): Trial[] {
   return [
     ...stepCases(hasCriu).map(
       (one): Trial => ({
@@ -49,7 +52,7 @@ function allTrials(hasPlugins: boolean, hasCriu: boolean): Trial[] {
         live: (bed, failures) => liveStepCase(bed, one, failures),
       }),
     ),
-    ...programCases({ hasPlugins, hasCriu }).map(
+    ...programCases(programs).map(
       (one): Trial => ({
         table: 'program',
         row: `${one.program} ${one.operation}`,
@@ -149,14 +152,20 @@ async function main(): Promise<boolean> {
     },
   });
   const network = bedNetworkOf(values.network);
-  const tools = await ensureNewerCriu();
-  const criu = tools.obstacle === undefined ? tools : undefined;
-  if (!criu) console.log(`checkpoints are left out, for CRIU does not work here: ${tools.obstacle}`);
-  const all = allTrials(network === 'cni', criu !== undefined);
+  const criu = await findCriu();
+  const modern = network === 'cni' ? findModernPlugins() : undefined;
+  const programs = [
+    ...(network === 'cni' ? ['bridge'] : []),
+    ...(modern === undefined ? [] : [modernPlugin]),
+    ...(criu ? ['crun-criu'] : []),
+  ];
+  const all = allTrials(programs, criu !== undefined);
   const { shard, only } = values;
   const chosen = choose(all, { shard, only, hangParts: Number(values['hang-parts']) });
   const startedMs = performance.now();
   const bed = await FaultBed.prepare(network, undefined, criu);
+  if (modern !== undefined) placeModernPlugin(bed, modern);
+  const giveBackNft = standInFor(bed, 'nft');
   const outcomes: Outcome[] = [];
   try {
     await bed.start();
@@ -191,8 +200,34 @@ async function main(): Promise<boolean> {
     );
     return isGood;
   } finally {
+    giveBackNft();
     await bed.close(values.keep);
   }
 }
 
+/** A crun and a CRIU that work here; undefined, with the reason told, where there are none. */
+async function findCriu(): Promise<NewerCriu | undefined> {
+  let obstacle: string;
+  try {
+    const found = await ensureNewerCriu();
+    if (found.obstacle === undefined) return found;
+    obstacle = found.obstacle;
+  } catch (error) {
+    obstacle = String(error);
+  }
+  console.log(`checkpoints are left out, for CRIU does not work here: ${obstacle}`);
+  return undefined;
+}
+
+/** Outside, for there is no way to where they come from inside. */
+async function fetchTools(): Promise<void> {
+  await ensureNewerCriu().catch(() => {}); // told of inside
+  try {
+    await buildModernPlugins();
+  } catch (error) {
+    console.log(`STATUS and GC of CNI plugins are left out, which need Go: ${error}`);
+  }
+}
+
+if (!isInside()) await fetchTools();
 if (await isIsolated()) await endWithVerdict('sweep', main);

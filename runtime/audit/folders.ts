@@ -1,5 +1,5 @@
-import { readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Finding } from '#base/finding.ts';
 import { type AuditInput, idIn, isLiveContainer, isSettledSandbox, Owners } from './machine.ts';
 
@@ -50,10 +50,11 @@ function findUnowned(input: AuditInput): Finding[] {
   const mapped = list(join(paths.roots.state, 'm'))
     .filter((name) => !owners.hasSandboxWith(name))
     .map((name) => leak('mapped layers', '', join(paths.roots.state, 'm', name)));
-  // Only what was cut short while it was made or removed: a volume that nothing uses is somebody's data.
+  // Only what was cut short while it was made or removed: a volume that nothing uses is somebody's data. See also names.ts.
   const volumes = list(paths.namedVolumes)
     .filter((name) => name.startsWith('.'))
     .map((name) => leak('volume', '', join(paths.namedVolumes, name)));
+  // A kubelet's pods have their log folders of the kubelet, also where Berth made one that was not there yet: it removes them.
   const logFolders = new Set(input.sandboxes.map(({ config }) => resolve(config.logDirectory)));
   const logs = list(paths.logs)
     .map((name) => join(paths.logs, name))
@@ -101,7 +102,9 @@ function auditRuntimeFolders(input: AuditInput): Finding[] {
   return [...leaks, ...missing];
 }
 
-function findMissing({ sandboxes, containers, paths }: AuditInput): Finding[] {
+function findMissing(input: AuditInput): Finding[] {
+  const { sandboxes, containers, paths } = input;
+  const owners = new Owners(input);
   const bundles = new Set(list(join(paths.roots.state, 'bundles')));
   const files = new Set(list(join(paths.roots.state, 'sandboxes')));
   const missing = (what: string, id: string, path: string): Finding => ({
@@ -119,10 +122,19 @@ function findMissing({ sandboxes, containers, paths }: AuditInput): Finding[] {
       .filter((record) => isSettledSandbox(record) && !files.has(record.id))
       .map(({ id }) => missing('sandbox files', id, paths.sandbox(id))),
     ...containers
-      .filter((record) => sandboxes.every(({ id }) => id !== record.sandboxId))
+      .filter(({ sandboxId }) => !owners.isKnown(sandboxId))
       .map(({ id, sandboxId }): Finding => {
         const mend = 'remove the container';
         return { kind: 'missing', what: 'sandbox of a container', id, path: sandboxId, mend };
+      }),
+    // The log itself may be away for a moment while it is rotated; its folder is there as long as the pod is.
+    ...containers
+      .filter(
+        (record) => isLiveContainer(record) && record.logPath !== '' && !existsSync(dirname(record.logPath)),
+      )
+      .map(({ id, logPath }): Finding => {
+        const mend = 'make the folder again, then restart the container: nobody can read what it writes';
+        return { kind: 'missing', what: 'log folder', id, path: dirname(logPath), mend };
       }),
   ];
 }
