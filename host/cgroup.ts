@@ -108,6 +108,13 @@ export function removeGroup(version: 1 | 2, cgroup: string): boolean {
   return isGone;
 }
 
+/** Whether a group itself is to stand still, whatever is with those above it; undefined where that cannot be read. */
+export function isGroupFrozen(version: 1 | 2, cgroup: string): boolean | undefined {
+  const directory = groupDirectory(version, 'freezer', cgroup);
+  const text = readText(join(directory, version === 2 ? 'cgroup.freeze' : 'freezer.self_freezing'));
+  return text === undefined ? undefined : text.trim() === '1';
+}
+
 /**
  * Lets a group go that somebody has frozen: on v1 a frozen process does not even die; on v2 it does. Does nothing for a group
  * that is not frozen by itself or that is gone.

@@ -22,7 +22,7 @@ import { removeSandboxFiles } from './sandbox/files.ts';
 import type { PinnedSandboxes } from './sandbox/manager.ts';
 import type { SandboxRecord } from './sandbox/record.ts';
 import type { MappedLayers } from './sandbox/user-namespace.ts';
-import { endStrayExecs, endStrays, type StrayOptions } from './strays.ts';
+import { endStrayExecs, endStrayPauses, endStrays, type StrayOptions } from './strays.ts';
 
 /** The kernel's id of this boot (random(4)): processes of another boot are gone, whatever their pids say. */
 export function currentBootId(): string {
@@ -76,8 +76,17 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       .list()
       .flatMap(({ id, state, isReviving }) => (state === 'initializing' || isReviving ? [id] : [])),
   ]);
-  if (halfMade.size > 0)
-    await step('recover/end-strays', () => endStrays({ ...options.strays, log }, halfMade));
+  // That it is to stand still is recorded before and until after: no other container is being paused or let go on.
+  const paused = new Set<string>(
+    containers
+      .list()
+      .flatMap(({ id, state, isPaused }) => (state === 'running' && isPaused === true ? [id] : [])),
+  );
+  if (halfMade.size + paused.size > 0)
+    await step('recover/end-strays', async () => {
+      if (halfMade.size > 0) await endStrays({ ...options.strays, log }, halfMade);
+      if (paused.size > 0) await endStrayPauses({ ...options.strays, log }, paused);
+    });
   await endExecs(options);
   const captures = join(options.paths.roots.root, 'captures');
   const abandoned = list(captures, /./).map((name) => join(captures, name));

@@ -43,6 +43,15 @@ export async function endStrayExecs(options: StrayOptions, files: ReadonlySet<st
   await endProcesses(options, ({ command }) => command.some((word) => files.has(word)));
 }
 
+/** Kills the OCI runtimes that pause one of the containers `ids`, or let it go on, for a daemon that is gone. */
+export async function endStrayPauses(options: StrayOptions, ids: ReadonlySet<string>): Promise<void> {
+  await endProcesses(
+    options,
+    ({ command }) =>
+      command.some((word) => word === 'pause' || word === 'resume') && command.some((word) => ids.has(word)),
+  );
+}
+
 async function endProcesses(
   { programs, programDirs, log }: StrayOptions,
   isStray: (found: ProgramProcess) => boolean,

@@ -32,6 +32,7 @@ import { ContainerCreator, type CreatorOptions } from './create.ts';
 import { ContainerDismantler, removeBundle } from './dismantle.ts';
 import { ContainerExits } from './exits.ts';
 import { ContainerLimits } from './limits.ts';
+import { ContainerPauses } from './pauses.ts';
 import type { ContainerRecord } from './record.ts';
 import { ContainerRecovery } from './recovery.ts';
 import { StopTask } from './stop-task.ts';
@@ -62,6 +63,7 @@ export class CrunContainers implements ContainerManager {
   readonly #exits: ContainerExits;
   readonly #commands: ContainerCommands;
   readonly #limits: ContainerLimits;
+  readonly #pauses: ContainerPauses;
   readonly #dismantler: ContainerDismantler;
   readonly #recovery: ContainerRecovery;
 
@@ -73,11 +75,13 @@ export class CrunContainers implements ContainerManager {
     this.#exits = new ContainerExits({ ...options, lock: this.#lock });
     this.#commands = new ContainerCommands(options);
     this.#limits = new ContainerLimits(options, this.#lock);
+    this.#pauses = new ContainerPauses(options);
     this.#dismantler = new ContainerDismantler(options);
     this.#recovery = new ContainerRecovery(options, {
       lock: this.#lock,
       exits: this.#exits,
       dismantler: this.#dismantler,
+      pauses: this.#pauses,
     });
   }
 
@@ -397,37 +401,14 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
-  /** Has a running container stand still. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
+  /** As `ContainerPauses.pause`. Throws NotFound too. */
   async pause(idOrPrefix: string): Promise<void> {
-    await this.hold([this.get(idOrPrefix).id], async ([record]) => {
-      const { id, handler, isPaused } = requirePausable(record!);
-      if (isPaused === true) return;
-      // Before, not after: a daemon that dies in between must not take it for running freely.
-      this.#containers.update(id, { isPaused: true });
-      await this.#options.handlers
-        .get(handler)
-        .pause(id)
-        .catch((error) => {
-          this.#containers.update(id, { isPaused: false });
-          throw error;
-        });
-    });
+    await this.hold([this.get(idOrPrefix).id], ([record]) => this.#pauses.pause(record!));
   }
 
-  /** Lets it go on. Idempotent. Throws NotFound, FailedPrecondition, Internal with the runtime's words. */
+  /** As `ContainerPauses.unpause`. Throws NotFound too. */
   async unpause(idOrPrefix: string): Promise<void> {
-    await this.hold([this.get(idOrPrefix).id], async ([record]) => {
-      const { id, handler, isPaused } = requirePausable(record!);
-      if (isPaused !== true) return;
-      await this.#options.handlers
-        .get(handler)
-        .resume(id)
-        .catch((error) => {
-          // A daemon may have died between the note and the pause.
-          if (!/not paused/i.test(messageOf(error))) throw error;
-        });
-      this.#containers.update(id, { isPaused: false });
-    });
+    await this.hold([this.get(idOrPrefix).id], ([record]) => this.#pauses.unpause(record!));
   }
 
   /** Signals the container's first process, if it has one. */
@@ -549,14 +530,4 @@ export class CrunContainers implements ContainerManager {
   recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
     return this.#recovery.recover(record, isSameBoot);
   }
-}
-
-/** Throws FailedPrecondition for a container that does not run. */
-function requirePausable(record: ContainerRecord): ContainerRecord {
-  if (record.state !== 'running')
-    throw new RuntimeError(
-      'FailedPrecondition',
-      `container ${record.id} is ${record.state}; only a running one can be paused`,
-    );
-  return record;
 }

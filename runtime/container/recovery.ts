@@ -16,6 +16,7 @@ import { clearOwnGroup } from './cgroup-location.ts';
 import type { ContainerId } from './config.ts';
 import type { ContainerDismantler } from './dismantle.ts';
 import type { ContainerExits } from './exits.ts';
+import type { ContainerPauses } from './pauses.ts';
 import type { ContainerRecord } from './record.ts';
 import { removeVolumes } from './volumes.ts';
 
@@ -33,6 +34,7 @@ interface Shared {
   readonly lock: KeyedLock;
   readonly exits: ContainerExits;
   readonly dismantler: ContainerDismantler;
+  readonly pauses: ContainerPauses;
 }
 
 export class ContainerRecovery {
@@ -41,16 +43,18 @@ export class ContainerRecovery {
   readonly #lock: KeyedLock;
   readonly #exits: ContainerExits;
   readonly #dismantler: ContainerDismantler;
+  readonly #pauses: ContainerPauses;
   readonly #log: Log;
   /** Those that are not taken up yet, each with whether the node was not rebooted since. */
   readonly #pending = new Map<ContainerId, boolean>();
 
-  constructor(options: RecoveryOptions, { lock, exits, dismantler }: Shared) {
+  constructor(options: RecoveryOptions, { lock, exits, dismantler, pauses }: Shared) {
     this.#options = options;
     this.#containers = options.containers;
     this.#lock = lock;
     this.#exits = exits;
     this.#dismantler = dismantler;
+    this.#pauses = pauses;
     this.#log = options.log;
   }
 
@@ -112,6 +116,7 @@ export class ContainerRecovery {
     }
     if (isSameBoot && record.process && isRunning(record.process)) {
       await this.#thaw(record);
+      if (state === 'running') this.#pauses.recover(record);
       await this.#recoverStarted(record, record.process.pid);
       this.#exits.watchInheritedMonitor(record);
       return;
