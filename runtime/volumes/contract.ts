@@ -14,8 +14,11 @@ export interface VolumeOperations {
   /** By name. */
   list(): readonly NamedVolume[];
   /** Makes it unless it is there, and then its labels stay. '' for a made-up name. Throws InvalidArgument. */
-  ensure(name: string, labels: Readonly<Record<string, string>>): NamedVolume;
-  /** With all that is in it. Throws NotFound, and FailedPrecondition while a container mounts it. */
+  ensure(name: string, labels: Readonly<Record<string, string>>): Promise<NamedVolume>;
+  /**
+   * With all that is in it; also what an earlier call took out of the list and did not remove. Throws NotFound, and
+   * FailedPrecondition while a container mounts it.
+   */
   remove(name: string): Promise<void>;
   /** Bytes on the disk. Throws NotFound. */
   measure(name: string): Promise<number>;

@@ -20,9 +20,9 @@ const using = (hostPath: string) =>
 
 test('a volume is made once, and stays while a container of any state mounts it or a part of it', async () => {
   const volumes = open();
-  const { path } = volumes.ensure('data', { a: 'b' });
+  const { path } = await volumes.ensure('data', { a: 'b' });
   writeFileSync(join(path, 'file'), 'x');
-  expect(volumes.ensure('data', { other: 'x' })).toMatchObject({ path, labels: { a: 'b' } });
+  expect(await volumes.ensure('data', { other: 'x' })).toMatchObject({ path, labels: { a: 'b' } });
   records = [using(join(path, 'part'))];
   expect(volumes.list()).toMatchObject([{ name: 'data', containers: ['c'.repeat(64)] }]);
   await expect(volumes.remove('data')).rejects.toMatchObject({ kind: 'FailedPrecondition' });
@@ -32,16 +32,16 @@ test('a volume is made once, and stays while a container of any state mounts it 
   await expect(volumes.remove('data')).rejects.toMatchObject({ kind: 'NotFound' });
 });
 
-test('names cannot lead out of the folder, nor be what is half made', () => {
+test('names cannot lead out of the folder, nor be what is half made', async () => {
   for (const name of ['..', '../x', '.making-1', 'a/b', ' ', 'x'.repeat(129)]) {
-    expect(() => open().ensure(name, {}), name).toThrow('is no name for a volume');
+    await expect(open().ensure(name, {}), name).rejects.toThrow('is no name for a volume');
     expect(() => open().get(name), name).toThrow('there is no volume');
   }
   expect(readdirSync(folder)).toEqual([]);
 });
 
 test('a start removes what was cut short, and gives a volume back that was being filled', async () => {
-  open().ensure('kept', {});
+  await open().ensure('kept', {});
   rmSync(join(folder, 'kept/data'), { recursive: true });
   mkdirSync(join(folder, '.removing-1/data'), { recursive: true });
   mkdirSync(join(folder, '.making-2'));

@@ -1,14 +1,15 @@
 /**
  * Named volumes, each a folder `NAME/` with the data and a file that describes it. A volume is made beside its place and
  * renamed into it, and renamed away before it is deleted: whatever is cut short leaves a folder that begins with a dot, which
- * the next start removes. Who uses a volume is read from the records of containers, so that no count can go wrong.
+ * the next start removes, or the next removal under that name. Who uses a volume is read from the records of containers, so that no count can go wrong.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writing } from '#base/disk-full.ts';
 import { errnoOf, RuntimeError } from '#base/errors.ts';
 import { KeyedLock } from '#base/keyed-lock.ts';
+import { step } from '#base/step.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import { copyUp, removeVolumes } from '../container/volumes.ts';
@@ -53,26 +54,40 @@ export class NamedVolumes implements VolumeOperations {
     return { name, path, labels, createdAtNs: BigInt(createdAtNs), containers: this.#usersOf(path) };
   }
 
-  ensure(name: string, labels: Readonly<Record<string, string>>): NamedVolume {
+  async ensure(name: string, labels: Readonly<Record<string, string>>): Promise<NamedVolume> {
     const chosen = name === '' ? randomBytes(32).toString('hex') : name;
     if (!namePattern.test(chosen))
       throw new RuntimeError(
         'InvalidArgument',
         `${JSON.stringify(chosen)} is no name for a volume: letters, digits, dots, dashes and underscores, a letter or digit first`,
       );
-    const { folder } = this.#options;
-    const making = join(folder, `.making-${randomBytes(8).toString('hex')}`);
-    if (this.#exists(chosen)) return this.get(chosen);
-    mkdirSync(join(making, 'data'), { recursive: true, mode: 0o755 });
-    this.#write(making, { createdAtNs: nowNs().toString(), labels, isFilled: false });
-    renameSync(making, join(folder, chosen));
+    // Without the lock, which a volume that is being filled holds.
+    if (!this.#exists(chosen)) await this.#lock.run(chosen, () => this.#make(chosen, labels, name === ''));
     return this.get(chosen);
+  }
+
+  async #make(name: string, labels: Readonly<Record<string, string>>, isNameMadeUp: boolean): Promise<void> {
+    if (this.#exists(name)) return;
+    const place = join(this.#options.folder, name);
+    const making = join(this.#options.folder, `.making-${randomBytes(8).toString('hex')}`);
+    try {
+      await step('make-volume/write', () => {
+        mkdirSync(join(making, 'data'), { recursive: true, mode: 0o755 });
+        this.#write(making, { createdAtNs: nowNs().toString(), labels, isFilled: false });
+      });
+      await step('make-volume/place', () => renameSync(making, place));
+    } catch (error) {
+      // Whoever chose its name finds it by that; nobody else could.
+      if (isNameMadeUp && this.#exists(name)) renameSync(place, making);
+      rmSync(making, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   async remove(name: string): Promise<void> {
     const { folder } = this.#options;
-    const removing = join(folder, `.removing-${randomBytes(8).toString('hex')}`);
     await this.#lock.run(name, async () => {
+      if (!this.#exists(name) && this.#halfRemoved(name).length > 0) return;
       const { containers } = this.get(name);
       if (containers.length > 0)
         throw new RuntimeError(
@@ -81,9 +96,23 @@ export class NamedVolumes implements VolumeOperations {
             .map((id) => id.slice(0, 12))
             .join(', ')}; remove ${containers.length === 1 ? 'it' : 'them'} first`,
         );
-      renameSync(join(folder, name), removing);
+      const removing = join(folder, `.removing-${name}-${randomBytes(8).toString('hex')}`);
+      await step('remove-volume/take-away', () => renameSync(join(folder, name), removing));
     });
-    await removeVolumes(removing);
+    // A lock of its own: a new volume of that name need not wait for the old one's files.
+    await this.#lock.run(`removing ${name}`, () =>
+      step('remove-volume/delete', async () => {
+        for (const removing of this.#halfRemoved(name)) await removeVolumes(join(folder, removing));
+      }),
+    );
+  }
+
+  /** Folders that were a volume of this name. */
+  #halfRemoved(name: string): string[] {
+    const prefix = `.removing-${name}-`;
+    return foldersIn(this.#options.folder).filter(
+      (found) => found.startsWith(prefix) && /^[0-9a-f]{16}$/.test(found.slice(prefix.length)),
+    );
   }
 
   measure(name: string): Promise<number> {
@@ -104,14 +133,24 @@ export class NamedVolumes implements VolumeOperations {
       const data = this.#dataOf(name);
       // Whoever put something there knows what belongs there.
       if (readdirSync(data).length === 0) {
-        const filling = join(folder, name, 'filling');
-        await removeVolumes(filling);
-        mkdirSync(filling, { mode: 0o755 });
-        await copyUp(from, filling, signal);
-        rmdirSync(data);
-        renameSync(filling, data);
+        const filling = fillingOf(join(folder, name));
+        try {
+          await step('fill-volume/copy', async () => {
+            await removeVolumes(filling);
+            mkdirSync(filling, { mode: 0o755 });
+            await copyUp(from, filling, signal);
+          });
+          // Over the empty folder, in one: there is never none (rename(2)).
+          await step('fill-volume/place', () => renameSync(filling, data));
+        } catch (error) {
+          // Left, it would take up room until the next container comes; that one, or the next start, tries again.
+          await removeVolumes(filling).catch(() => {});
+          throw error;
+        }
       }
-      this.#write(join(folder, name), { ...described, isFilled: true });
+      await step('fill-volume/record', () =>
+        this.#write(join(folder, name), { ...described, isFilled: true }),
+      );
     });
   }
 
@@ -123,10 +162,11 @@ export class NamedVolumes implements VolumeOperations {
     const { folder } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o711 });
     for (const name of foldersIn(folder)) {
+      const place = join(folder, name);
       // An audit tells of one that stays, and the next start tries again.
-      if (name.startsWith('.')) await removeVolumes(join(folder, name)).catch(() => {});
-      // Between the two renames of a filling there is no data.
-      else mkdirSync(this.#dataOf(name), { recursive: true, mode: 0o755 });
+      await removeVolumes(name.startsWith('.') ? place : fillingOf(place)).catch(() => {});
+      // An older Berth had a moment without data when it filled a volume.
+      if (!name.startsWith('.')) mkdirSync(this.#dataOf(name), { recursive: true, mode: 0o755 });
     }
   }
 
@@ -171,6 +211,11 @@ export class NamedVolumes implements VolumeOperations {
     writing(path, () => writeFileSync(`${path}.new`, JSON.stringify(description), { mode: 0o600 }));
     renameSync(`${path}.new`, path);
   }
+}
+
+/** What becomes the data of a volume, while it is copied. */
+function fillingOf(volume: string): string {
+  return join(volume, 'filling');
 }
 
 function foldersIn(folder: string): string[] {

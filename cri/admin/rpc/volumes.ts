@@ -21,8 +21,8 @@ export function listVolumes({ volumes }: Services): AdminUnary<'ListVolumes'> {
 
 /** Makes one unless it is there. Throws InvalidArgument. */
 export function createVolume({ volumes }: Services): AdminUnary<'CreateVolume'> {
-  return ({ name, labels }) => {
-    const volume = volumes.ensure(name === '' ? '' : requireName(name, 'name'), checkLabels(labels));
+  return async ({ name, labels }) => {
+    const volume = await volumes.ensure(name === '' ? '' : requireName(name, 'name'), checkLabels(labels));
     return { volume: encoded(volume) };
   };
 }
