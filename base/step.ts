@@ -53,6 +53,12 @@ export const stepNames = [
   'exec-sync/write-process',
   'exec-sync/run',
   'exec-sync/remove-process',
+  'exec/write-process',
+  'exec/open-console',
+  'exec/run',
+  'exec/close-console',
+  'exec/remove-process',
+  'attach/resize',
   'pause-container/record',
   'pause-container/oci-pause',
   'unpause-container/oci-resume',
@@ -177,9 +183,9 @@ export function step<T>(
 }
 
 /** As `step`, for work that must be done whatever becomes of the step: an observer's error is thrown when it is done. */
-export async function stepAnyway(name: StepName, work: () => Promise<void>): Promise<void> {
+export async function stepAnyway(name: StepName, work: () => Promise<void> | void): Promise<void> {
   let isTried = false;
-  const noted = (): Promise<void> => {
+  const noted = (): Promise<void> | void => {
     isTried = true;
     return work();
   };

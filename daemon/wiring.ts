@@ -405,6 +405,7 @@ export async function buildServices(
   const { address, port, idleTimeoutMs } = config.streaming;
   const tls = readStreamingTls(config.streaming);
   const streams = new ContainerStreams({
+    log,
     getContainer: (id) => containers.get(id),
     getSandbox: (id) => sandboxes.get(id),
     whenExited: (id) => containers.whenExited(id),

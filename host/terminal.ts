@@ -45,30 +45,26 @@ function receiveDescriptor(fd: number): number {
   return control.readInt32LE(16);
 }
 
-/** A listening console socket at `path`, for one terminal. */
+/** A console socket at `path` (shorter than 108 bytes, its folder private), for one terminal. */
 export class ConsoleSocket {
   readonly #server: Server;
   readonly #path: string;
   #connection: Socket | undefined;
 
-  private constructor(path: string, server: Server) {
+  constructor(path: string) {
     this.#path = path;
-    this.#server = server;
-    server.on('connection', (socket) => {
+    this.#server = createServer({ pauseOnConnect: true });
+    this.#server.on('connection', (socket) => {
       this.#connection?.destroy();
       this.#connection = socket;
     });
   }
 
-  /** Listens at `path` (shorter than 108 bytes, its folder private). */
-  static async listen(path: string): Promise<ConsoleSocket> {
-    const server = createServer({ pauseOnConnect: true });
-    const opened = new ConsoleSocket(path, server);
+  async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, resolve);
+      this.#server.once('error', reject);
+      this.#server.listen(this.#path, resolve);
     });
-    return opened;
   }
 
   /** The master that was sent. Call it when the sender has ended: its message is then here, or never comes. */
@@ -82,6 +78,7 @@ export class ConsoleSocket {
     return new Terminal(receiveDescriptor(handle.fd));
   }
 
+  /** Idempotent, also for one that never listened. */
   close(): void {
     this.#connection?.destroy();
     this.#server.close();

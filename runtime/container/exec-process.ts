@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { writing } from '#base/disk-full.ts';
 import { RuntimeError } from '#base/errors.ts';
 import { parseExactly } from '#base/exact-json.ts';
+import { type StepName, step } from '#base/step.ts';
 import {
   awaitAdopted,
   describeStatus,
@@ -80,12 +81,15 @@ function userInRoot(rootfs: string, user: string, own: OciProcess['user']): OciP
   return { ...own, uid, gid, additionalGids: [...additionalGids] };
 }
 
-/** Writes the process file that the OCI runtime reads. The caller removes it, with `removeExecFiles`. */
-export function writeExecFile(bundle: string, described: OciProcess): string {
+/** A path for the process file of the next command. */
+export function nextExecFile(bundle: string): string {
   counter += 1;
-  const file = join(bundle, `exec-${process.pid}-${counter}.json`);
+  return join(bundle, `exec-${process.pid}-${counter}.json`);
+}
+
+/** Writes the process file that the OCI runtime reads. The caller removes it, with `removeExecFiles`, also if this throws. */
+export function writeExecFile(file: string, described: OciProcess): void {
   writing(file, () => writeFileSync(file, JSON.stringify(described), { mode: 0o600 }));
-  return file;
 }
 
 /** The process of an earlier `writeExecFile`; undefined if it cannot be read. */
@@ -182,6 +186,33 @@ export async function startExec(runtime: CliRuntime, request: ExecRequest): Prom
       } else killExec(child);
     },
   };
+}
+
+/** As `startExec`, in a named step: when that fails, what it may have started is ended. */
+export async function startExecIn(
+  name: StepName,
+  runtime: CliRuntime,
+  request: ExecRequest,
+): Promise<ExecProcess> {
+  const started: ExecProcess[] = [];
+  try {
+    return await step(name, async () => {
+      const child = await startExec(runtime, request);
+      started.push(child);
+      return child;
+    });
+  } catch (error) {
+    for (const child of started) {
+      child.kill();
+      closeAll(child);
+    }
+    throw error;
+  }
+}
+
+/** Closes our ends of its standard streams. Idempotent. */
+export function closeAll({ stdin, stdout, stderr }: ExecProcess): void {
+  for (const stream of [stdin, stdout, stderr]) stream?.destroy();
 }
 
 /** Ends an OCI runtime that runs a command, with all its descendants. */

@@ -1,11 +1,11 @@
 /** ExecSync: a command in a running container, its output collected (CRI api.proto, ExecSync). */
 import { abortError, RuntimeError } from '#base/errors.ts';
-import { step } from '#base/step.ts';
+import { step, stepAnyway } from '#base/step.ts';
 import { collect } from '#host/launch.ts';
 import type { ExecSyncResult } from '../contract.ts';
 import type { CliRuntime } from '../oci/cli-runtime.ts';
 import { killMarked, markProcess } from './exec-mark.ts';
-import { describeExec, removeExecFiles, startExec, writeExecFile } from './exec-process.ts';
+import { describeExec, nextExecFile, removeExecFiles, startExecIn, writeExecFile } from './exec-process.ts';
 
 /** Both streams together must stay below the 16 MiB that clients accept in one message. */
 const outputLimitBytes = (16 << 20) - 4096;
@@ -41,12 +41,19 @@ export async function execSync(
 ): Promise<ExecSyncResult> {
   const { containerId } = request;
   const { process: marked, mark } = markProcess(describeExec(request.bundle, request.command, false));
-  const processFile = await step('exec-sync/write-process', () => writeExecFile(request.bundle, marked));
+  const processFile = nextExecFile(request.bundle);
   let failure: RuntimeError | undefined;
   try {
-    const child = await step('exec-sync/run', () =>
-      startExec(runtime, { containerId, processFile, stdin: 'null', isDetached: request.isDetached }),
-    );
+    await step('exec-sync/write-process', () => writeExecFile(processFile, marked));
+    const child = await startExecIn('exec-sync/run', runtime, {
+      containerId,
+      processFile,
+      stdin: 'null',
+      isDetached: request.isDetached,
+    }).catch((error) => {
+      if (mark) killMarked(mark, request.listProcesses);
+      throw error;
+    });
     const stdout = collect(child.stdout, outputLimitBytes);
     const stderr = collect(child.stderr, outputLimitBytes);
     const stop = (error: RuntimeError) => {
@@ -92,6 +99,6 @@ export async function execSync(
     const output = bounded(stdout.bytes(), stderr.bytes());
     return { ...output, exitCode: status.type === 'exited' ? status.code : 128 + status.signal };
   } finally {
-    await step('exec-sync/remove-process', () => removeExecFiles(processFile));
+    await stepAnyway('exec-sync/remove-process', () => removeExecFiles(processFile));
   }
 }

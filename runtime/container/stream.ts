@@ -6,6 +6,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Readable, Writable } from 'node:stream';
 import { messageOf, RuntimeError } from '#base/errors.ts';
+import type { Log } from '#base/log.ts';
+import { step, stepAnyway } from '#base/step.ts';
+import { UndoList } from '#base/undo.ts';
 import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { awaitAdopted, describeStatus, type ExitStatus, sendSignal, succeeded } from '#host/launch.ts';
 import { SystemCallError } from '#host/libc.ts';
@@ -22,13 +25,14 @@ import { AttachOutput } from './attach-output.ts';
 import type { ContainerId } from './config.ts';
 import { markProcess } from './exec-mark.ts';
 import {
+  closeAll,
   describeExec,
   type ExecOverrides,
-  type ExecProcess,
   execWords,
   mustDetach,
+  nextExecFile,
   removeExecFiles,
-  startExec,
+  startExecIn,
   writeExecFile,
 } from './exec-process.ts';
 import type { ContainerRecord } from './record.ts';
@@ -74,6 +78,7 @@ export interface ContainerStreamsOptions {
   readonly handlers: HandlerTable;
   readonly migrations: CgroupMigrations;
   readonly paths: RuntimePaths;
+  readonly log: Log;
 }
 
 function exitCodeOf(status: ExitStatus): number {
@@ -124,8 +129,9 @@ export class ContainerStreams {
       request.overrides,
     );
     // The mark is for the next daemon, should this one die meanwhile. A client that leaves ends what hangs together only.
-    const file = writeExecFile(bundle, markProcess(described).process);
+    const file = nextExecFile(bundle);
     try {
+      await step('exec/write-process', () => writeExecFile(file, markProcess(described).process));
       return request.tty
         ? await this.#execTerminal(record, file, request, options)
         : await this.#execPipes(record, file, request);
@@ -143,7 +149,7 @@ export class ContainerStreams {
   ): Promise<StreamedProcess> {
     const runtime = this.#options.handlers.get(record.handler);
     const sandbox = this.#options.getSandbox(record.sandboxId);
-    const child = await startExec(runtime, {
+    const child = await startExecIn('exec/run', runtime, {
       containerId: record.id,
       processFile: file,
       stdin: request.stdin ? 'pipe' : 'null',
@@ -161,7 +167,7 @@ export class ContainerStreams {
       })
       .finally(() => {
         hasExited = true;
-        removeExecFiles(file);
+        return stepAnyway('exec/remove-process', () => removeExecFiles(file));
       })
       .then((status) => ({ exitCode: exitCodeOf(status) }));
     exited.catch(() => {}); // the session hears of it through its own copy of the promise
@@ -185,40 +191,55 @@ export class ContainerStreams {
     options: OpenOptions,
   ): Promise<StreamedProcess> {
     const directory = join(this.#options.paths.roots.state, 'console');
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
     counter += 1;
     const socketPath = join(directory, `${process.pid}-${counter}`);
-    const console_ = await ConsoleSocket.listen(socketPath);
-    const pidFile = `${file}.pid`;
+    const undo = new UndoList(this.#options.log);
     try {
-      const child = await this.#options.handlers
-        .get(record.handler)
-        .exec(record.id, file, { stdin: 'null', stdout: 'null', stderr: 'pipe' }, [
-          '--tty',
-          '--detach',
-          '--console-socket',
-          socketPath,
-          '--pid-file',
-          pidFile,
-        ]);
-      child.stderr!.resume();
-      const status = await child.exited;
-      child.stderr!.destroy();
-      if (!succeeded(status))
-        throw new RuntimeError(
-          'Internal',
-          `exec in container ${record.id}: ${execWords(file) || describeStatus(status)}`,
-        );
-      const pid = Number(readFileSync(pidFile, 'latin1'));
+      const console_ = new ConsoleSocket(socketPath);
+      undo.add('close the console socket', () => console_.close());
+      await step('exec/open-console', () => {
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        return console_.listen();
+      });
+      const pid = await step('exec/run', () => this.#runDetached(record, file, socketPath));
       const identity = findProcess(pid);
       const exited = awaitAdopted(pid).then((end) => ({ exitCode: exitCodeOf(end) }));
       const terminal = await console_.receive();
+      const started = terminalProcess(terminal, identity, exited, request);
+      undo.add('end the command', () => started.detach('stopped'));
       if (options.initialSize) terminal.resize(options.initialSize);
-      return terminalProcess(terminal, identity, exited, request);
-    } finally {
-      console_.close();
-      removeExecFiles(file);
+      await stepAnyway('exec/close-console', () => console_.close());
+      await stepAnyway('exec/remove-process', () => removeExecFiles(file));
+      undo.commit();
+      return started;
+    } catch (error) {
+      await undo.run();
+      throw error;
     }
+  }
+
+  /** Has the OCI runtime start a command with a terminal; gives its pid. */
+  async #runDetached(record: ContainerRecord, file: string, socketPath: string): Promise<number> {
+    const pidFile = `${file}.pid`;
+    const child = await this.#options.handlers
+      .get(record.handler)
+      .exec(record.id, file, { stdin: 'null', stdout: 'null', stderr: 'pipe' }, [
+        '--tty',
+        '--detach',
+        '--console-socket',
+        socketPath,
+        '--pid-file',
+        pidFile,
+      ]);
+    child.stderr!.resume();
+    const status = await child.exited;
+    child.stderr!.destroy();
+    if (!succeeded(status))
+      throw new RuntimeError(
+        'Internal',
+        `exec in container ${record.id}: ${execWords(file) || describeStatus(status)}`,
+      );
+    return Number(readFileSync(pidFile, 'latin1'));
   }
 
   /** Joins a running container's own stdio, from now on. */
@@ -278,11 +299,10 @@ export class ContainerStreams {
     socket.on('error', end);
     const stdin = request.stdin && record.config.hasStdin ? packetWriter(socket) : undefined;
     const resize = (size: TerminalSize) => {
-      try {
-        if (record.config.hasTty) resizeTerminal(bundle, size);
-      } catch {
+      if (!record.config.hasTty) return;
+      step('attach/resize', () => resizeTerminal(bundle, size)).catch(() => {
         // the monitor is gone, so is the terminal
-      }
+      });
     };
     if (options.initialSize) resize(options.initialSize);
     return {
@@ -340,12 +360,6 @@ interface AtExit {
  */
 function callAtExit(exited: Promise<void>, atExit: AtExit): void {
   void exited.then(() => atExit.call?.());
-}
-
-function closeAll(child: ExecProcess): void {
-  child.stdin?.destroy();
-  child.stdout.destroy();
-  child.stderr.destroy();
 }
 
 function terminalProcess(
