@@ -53,6 +53,25 @@ export class RecordStore<R extends { readonly id: string }> {
     return this.put({ ...this.getExact(id), ...change });
   }
 
+  /**
+   * As `update` of this record and of one in another store of the same database: of both or, also when the daemon dies in
+   * between, of neither.
+   */
+  updateWith<O extends { readonly id: string }>(
+    [id, change]: readonly [id: string, change: Partial<R>],
+    other: RecordStore<O>,
+    [otherId, otherChange]: readonly [id: string, change: Partial<O>],
+  ): void {
+    const record = { ...this.getExact(id), ...change };
+    const otherRecord = { ...other.getExact(otherId), ...otherChange };
+    this.#table.atOnce(() => {
+      this.#table.put(record);
+      other.#table.put(otherRecord);
+    });
+    this.#remember(record);
+    other.#remember(otherRecord);
+  }
+
   remove(id: string): void {
     this.#table.remove(id);
     this.#forget(id);

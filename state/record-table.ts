@@ -79,6 +79,10 @@ export class RecordTable<R extends { readonly id: string }> {
   readonly #upsert: StatementSync;
   readonly #remove: StatementSync;
   readonly #all: StatementSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollBack: StatementSync;
+  readonly #database: DatabaseSync;
   readonly #isValid: (record: R) => boolean;
   readonly #place: string;
 
@@ -92,6 +96,10 @@ export class RecordTable<R extends { readonly id: string }> {
     );
     this.#remove = database.prepare(`DELETE FROM ${table} WHERE id = ?`);
     this.#all = database.prepare(`SELECT id, format, record FROM ${table}`);
+    this.#begin = database.prepare('BEGIN');
+    this.#commit = database.prepare('COMMIT');
+    this.#rollBack = database.prepare('ROLLBACK');
+    this.#database = database;
     this.#isValid = isValid;
     this.#place = `${table} in ${database.location() ?? 'memory'}`;
   }
@@ -99,6 +107,18 @@ export class RecordTable<R extends { readonly id: string }> {
   /** Throws ResourceExhausted where the disk is full; nothing has changed then. */
   put(record: R): void {
     this.#write(record.id, () => this.#upsert.run(record.id, toJson(record)));
+  }
+
+  /** Does what `work` writes, in tables of the same database, as a whole or not at all. Throws as `put`. */
+  atOnce(work: () => void): void {
+    this.#begin.run();
+    try {
+      work();
+      this.#write('several', () => this.#commit.run());
+    } catch (error) {
+      if (this.#database.isTransaction) this.#rollBack.run();
+      throw error;
+    }
   }
 
   /** Idempotent. Throws as `put`. */

@@ -220,10 +220,12 @@ export class CrunContainers implements ContainerManager {
         );
       await this.#exits.whenSettled(id);
       await this.#dismantler.clearRuntime(id, record.handler, this.#exits.isReleased(id));
-      this.#exits.forget(id);
-      rmSync(join(paths.sockets, id), { force: true });
-      exits.remove(id);
-      removeBundle(paths.bundle(id), paths.rootfs(id));
+      await step('revive-container/clear', () => {
+        this.#exits.forget(id);
+        rmSync(join(paths.sockets, id), { force: true });
+        exits.remove(id);
+        removeBundle(paths.bundle(id), paths.rootfs(id));
+      });
       // A plugin knows no second life: for it, this is another container.
       await hooks.during(() => hooks.removeContainer(record));
       const sandbox = sandboxes.getExact(record.sandboxId);
@@ -256,7 +258,11 @@ export class CrunContainers implements ContainerManager {
         const record = this.#containers.getExact(id);
         if (record.state !== 'exited' || record.isRemoving)
           throw new RuntimeError('FailedPrecondition', `container ${id} is ${record.state} now; try again`);
-        return work(either);
+        return work(either).catch((error) => {
+          // It may have left its mount: a removal has to look.
+          this.#exits.forget(id);
+          throw error;
+        });
       });
     } finally {
       guests.delete(removal);

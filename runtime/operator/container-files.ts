@@ -6,6 +6,7 @@ import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { setImmediate as yieldToOthers } from 'node:timers/promises';
 import { orAborted } from '#base/abort.ts';
 import { errnoOf, isRuntimeError, messageOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
+import { step, stepAnyway } from '#base/step.ts';
 import { collect, describeStatus, launch } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
 import { isRunning } from '#host/proc.ts';
@@ -73,7 +74,7 @@ export class ContainerFiles {
         throw new RuntimeError('NotFound', `there is no ${path} in container ${record.id}`);
       const place = openPlace(root, path, followLink);
       try {
-        await archive(place, path === '/', send, either);
+        await step('copy-from-container/pack', () => archive(place, path === '/', send, either));
       } finally {
         closeSync(place.fd);
       }
@@ -95,15 +96,17 @@ export class ContainerFiles {
       const writer = new ArchiveWriter({ root, folder: path, owner, keepOwner });
       const parser = this.#options.parseArchive(writer);
       try {
-        const rest = pieces[Symbol.asyncIterator]();
-        for (;;) {
-          const next = await orAborted(rest.next(), either, attempted);
-          if (next.done === true) break;
-          parser.write(next.value);
-          // Unpacking is synchronous: others have their turn between two pieces.
-          await yieldToOthers();
-        }
-        parser.end();
+        await step('copy-to-container/unpack', async () => {
+          const rest = pieces[Symbol.asyncIterator]();
+          for (;;) {
+            const next = await orAborted(rest.next(), either, attempted);
+            if (next.done === true) break;
+            parser.write(next.value);
+            // Unpacking is synchronous: others have their turn between two pieces.
+            await yieldToOthers();
+          }
+          parser.end();
+        });
       } catch (error) {
         throw asOurs(error, attempted);
       } finally {
@@ -155,9 +158,11 @@ export class ContainerFiles {
     if (!snapshot)
       throw new RuntimeError('FailedPrecondition', `the writable layer of container ${record.id} is gone`);
     const rootfs = paths.rootfs(record.id);
-    mkdirSync(rootfs, { recursive: true, mode: 0o711 });
-    await performMountAside(snapshot.mount, rootfs);
     try {
+      await step('open-exited/mount-root', async () => {
+        mkdirSync(rootfs, { recursive: true, mode: 0o711 });
+        await performMountAside(snapshot.mount, rootfs);
+      });
       const fd = openInRoot(rootfs, '/', O_PATH | constants.O_DIRECTORY);
       try {
         return await work(`/proc/self/fd/${fd}`);
@@ -165,7 +170,7 @@ export class ContainerFiles {
         closeSync(fd);
       }
     } finally {
-      await unmountAllAside(rootfs);
+      await stepAnyway('open-exited/unmount-root', () => unmountAllAside(rootfs));
     }
   }
 }

@@ -2,6 +2,7 @@
 import { orAborted } from '#base/abort.ts';
 import { RuntimeError } from '#base/errors.ts';
 import { isManagedPod, nameLabel } from '#base/managed-pod.ts';
+import { step } from '#base/step.ts';
 import { type ProcessRow, readProcessRows } from '#host/process-table.ts';
 import type { Image, ImageService } from '#images/contract.ts';
 import type { CrunContainers } from '../container/manager.ts';
@@ -53,7 +54,7 @@ export class NodeOperations implements ContainerOperations {
         'FailedPrecondition',
         `container ${record.id} is ${record.state}; only a running one takes signals`,
       );
-    containers.sendSignal(record.id, number);
+    await step('kill-container/signal', () => containers.sendSignal(record.id, number));
   }
 
   pause(id: string): Promise<void> {
@@ -88,16 +89,22 @@ export class NodeOperations implements ContainerOperations {
         );
     if (isTaken) throw new RuntimeError('AlreadyExists', `the name ${name} is taken`);
     const labelled = (labels: Readonly<Record<string, string>>) => ({ ...labels, [nameLabel]: name });
-    sandboxRecords.update(sandbox.id, {
-      config: {
-        ...sandbox.config,
-        metadata: { ...metadata, name, uid: name },
-        labels: labelled(sandbox.config.labels),
-      },
-    });
-    containerRecords.update(id, {
-      config: { ...container.config, labels: labelled(container.config.labels) },
-    });
+    await step('rename-container/record', () =>
+      sandboxRecords.updateWith(
+        [
+          sandbox.id,
+          {
+            config: {
+              ...sandbox.config,
+              metadata: { ...metadata, name, uid: name },
+              labels: labelled(sandbox.config.labels),
+            },
+          },
+        ],
+        containerRecords,
+        [id, { config: { ...container.config, labels: labelled(container.config.labels) } }],
+      ),
+    );
   }
 
   details(): readonly ContainerDetails[] {

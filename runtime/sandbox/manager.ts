@@ -231,7 +231,7 @@ export class PinnedSandboxes implements SandboxManager {
     const { id } = stopped;
     // What a stop that failed, or a reboot, may have left.
     await this.#stopLocked(id, signal);
-    removeSandboxFiles(paths.sandbox(id));
+    await step('revive-sandbox/clear', () => removeSandboxFiles(paths.sandbox(id)));
     // A plugin knows no second life: for it, this is another sandbox.
     await hooks.during(() => hooks.removeSandbox(this.#sandboxes.getExact(id)));
     const undo = new UndoList(this.#log.child({ sandboxId: id }));
