@@ -40,6 +40,8 @@ import { cniPluginDir } from '../network.ts';
 import type { NewerCriu } from '../tools/newer-criu.ts';
 
 export const imageName = 'docker.io/library/faulty:latest';
+/** Files of the image that a volume is filled with, by their names in its folder `/seed`. */
+export const seed: Readonly<Record<string, string>> = { first: 'first of all', second: 'second to none' };
 /** Another image on the same base layer, for pulls and removals while containers run on the first. */
 export const otherImageName = 'docker.io/library/other:latest';
 
@@ -47,7 +49,7 @@ const startTimeoutMs = 60_000;
 const defaultDeadlineMs = 60_000;
 const cleanMs = 15_000;
 /** Of calls that move images, where others have a short one. */
-const adminDeadlineMs = 3000;
+const movingDeadlineMs = 3000;
 
 /**
  * `cni`: a bridge by the CNI plugins; `builtin`: a CNI configuration that Berth carries out without them; `native`: the
@@ -152,14 +154,14 @@ export class FaultBed {
     await furnish(dir);
     const registry = await startRegistry({ dataDir: join(dir, 'registry') });
     const base = makeBusyboxLayer(readFileSync('/bin/busybox'), await listApplets('/bin/busybox'));
-    const entry = (path: string, content: string) =>
-      makeLayer([{ path, type: 'file', content, mode: 0o644 }]);
+    const file = (path: string, content: string) => ({ path, type: 'file', content, mode: 0o644 }) as const;
+    const entry = (path: string, content: string) => makeLayer([file(path, content)]);
+    const seeded = makeLayer([
+      { path: 'seed', type: 'directory' },
+      ...Object.entries(seed).map(([name, content]) => file(`seed/${name}`, content)),
+    ]);
     const config = { Cmd: ['sh'], Volumes: { '/data': {} } };
-    await pushImage(
-      registry.host,
-      'library/faulty:latest',
-      makeImage({ layers: [base, entry('one', 'one')], config }),
-    );
+    await pushImage(registry.host, 'library/faulty:latest', makeImage({ layers: [base, seeded], config }));
     await pushImage(
       registry.host,
       'library/other:latest',
@@ -267,7 +269,7 @@ export class FaultBed {
     request: RequestOf<N>,
     timeoutMs = this.deadlineMs ?? defaultDeadlineMs,
   ): Promise<ReplyOf<N>> {
-    return this.#guard(name, () => this.#client!.call(name, request, timeoutMs));
+    return this.guard(name, () => this.#client!.call(name, request, timeoutMs));
   }
 
   /** A call of the admin service with all that is sent to it; gives all that it sends. */
@@ -275,10 +277,12 @@ export class FaultBed {
     name: N,
     ...requests: Parameters<AdminClient['call']>[1]
   ): ReturnType<AdminClient['call']> {
-    return this.#guard(name, async () => {
+    return this.guard(name, async () => {
       const client = new AdminClient(this.config.server.socket);
       try {
-        const timeoutMs = this.deadlineMs === undefined ? defaultDeadlineMs : adminDeadlineMs;
+        const shortMs =
+          name.includes('Image') || name === 'CommitContainer' ? movingDeadlineMs : this.deadlineMs;
+        const timeoutMs = this.deadlineMs === undefined ? defaultDeadlineMs : shortMs;
         return await client.call(name, requests, timeoutMs);
       } finally {
         client.close();
@@ -303,7 +307,8 @@ export class FaultBed {
     return this.#registry.host;
   }
 
-  async #guard<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /** Runs `work`, which talks to the daemon. Rejects as `call`. */
+  async guard<T>(name: string, work: () => Promise<T>): Promise<T> {
     if (!this.#client || !this.isRunning) await this.start();
     const child = this.#child;
     try {

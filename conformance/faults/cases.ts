@@ -32,13 +32,15 @@ export interface ProgramCase {
   readonly action: (typeof programActions)[number];
 }
 
-/** What is called of each program in a pod's life. Berth never calls `state` and `kill` of an OCI runtime: it asks the kernel. */
+/** What is called of each program in the lives of pods. Berth never calls `state` and `kill` of an OCI runtime: it asks the kernel. */
 export const programOperations = [
   ['conmon', 'run'],
   ['crun', 'create'],
   ['crun', 'start'],
   ['crun', 'exec'],
   ['crun', 'update'],
+  ['crun', 'pause'],
+  ['crun', 'resume'],
   ['crun', 'delete'],
   ['crun-criu', 'pause'],
   ['crun-criu', 'checkpoint'],
@@ -87,8 +89,8 @@ export function wordsOf({ program, operation, action }: ProgramCase): RegExp | u
   if (operation === 'CHECK' && action === 'hang') return /no end within/;
   if (action === 'kill-daemon') return /died/;
   if (action === 'hang') return /DEADLINE_EXCEEDED/;
-  // Done again at once: a container must not stand still.
-  if (operation === 'resume') return undefined;
+  // After a checkpoint it is done again at once: a container must not stand still.
+  if (program === 'crun-criu' && operation === 'resume') return undefined;
   if (action === 'error') return /told to fail/;
   if (program === 'conmon') return action === 'garbage' ? /nonsense/ : undefined;
   const isAnswered = ['ADD', 'STATUS', 'GC', 'CHECK'].includes(operation);
@@ -98,7 +100,7 @@ export function wordsOf({ program, operation, action }: ProgramCase): RegExp | u
   if (operation === 'checkpoint') return /checkpoint of container/;
   if (operation === 'create') return /crun create of container/;
   if (operation === 'exec') return /crun itself was ended by signal 9/;
-  // A container may be deleted, and a pod detached, by what died of it.
+  // A container may be deleted or go on, and a pod be detached, by what died of it.
   return isAnswered || ['start', 'update', 'pause'].includes(operation) ? /signal 9/ : undefined;
 }
 
@@ -136,8 +138,12 @@ export function startOf(step: StepName): 'none' | 'deaf' | 'hearing' {
   return step.startsWith('recover/') ? 'hearing' : 'none';
 }
 
+/** A client that wants a terminal of another size is told nothing, and asks again. */
+const unanswered: readonly StepName[] = ['attach/resize'];
+
 /** Whether a client's deadline passes while this hang lasts. */
 export function meetsDeadline({ step, fault }: StepCase): boolean {
+  if (unanswered.includes(step)) return false;
   return fault.phase === 'before' || !unnoticed.includes(step);
 }
 

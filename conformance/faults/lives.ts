@@ -3,6 +3,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
 import { FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import {
+  type Fault,
   isClients,
   isOfRemoval,
   meetsDeadline,
@@ -19,6 +20,7 @@ import {
 import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
+import { allOperatorParts, expectNothingOperated, liveOperated, type OperatedKind } from './operator-life.ts';
 import { liveCheck, liveGarbage, liveStatus } from './plugin-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
 import {
@@ -44,7 +46,8 @@ interface Life {
   readonly expectNothing: (bed: FaultBed) => Promise<void>;
 }
 
-function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: string[]): Life {
+function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string[]): Life {
+  const { step, fault } = one;
   if (isOfFirstStart(step))
     return { live: (tries) => liveFirstStart(bed, failures, tries), expectNothing: () => bed.awaitClean() };
   const damage = damageOf(step);
@@ -55,7 +58,10 @@ function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: strin
       expectNothing: expectNoPod,
     };
   const before = stepBefore(step);
-  if (before !== undefined && startOf(step) !== 'none') return lifeOf(bed, before, plan, failures);
+  if (before !== undefined && startOf(step) !== 'none')
+    return lifeOf(bed, { step: before, fault }, plan, failures);
+  const operated = operatedKindOf(step, fault);
+  if (operated) return lifeOfOperated(bed, operated, failures);
   if (step.includes('-image/')) {
     const live = isOperators(step) ? liveMovedImage : liveImage;
     return { live: (tries) => live(bed, failures, tries), expectNothing: expectNoImage };
@@ -83,6 +89,47 @@ function lifeOf(bed: FaultBed, step: StepName, plan: () => void, failures: strin
   return { live: (tries) => livePod(bed, kind, failures, tries), expectNothing: expectNoPod };
 }
 
+function lifeOfOperated(bed: FaultBed, kind: OperatedKind, failures: string[]): Life {
+  return {
+    live: (tries) => liveOperated(bed, kind, failures, tries),
+    expectNothing: expectNothingOperated,
+  };
+}
+
+/** The part of an operator's pod's life that leads to a step; undefined for a step of others' pods. */
+function operatedKindOf(step: StepName, { phase }: Fault): OperatedKind | undefined {
+  const [operation] = step.split('/');
+  switch (operation) {
+    case 'pause-container':
+    case 'unpause-container':
+      return { parts: ['pause'] };
+    case 'rename-container':
+      return { parts: ['rename'] };
+    case 'kill-container':
+      return { parts: ['signal'] };
+    case 'revive-container':
+    case 'revive-sandbox':
+      return { parts: ['revive'] };
+    case 'attach':
+      return { parts: ['resize'], hasTerminal: true };
+    case 'exec':
+      if (step.endsWith('-console')) return { parts: ['terminal'] };
+      // A command that nobody stays with does not end, so that nothing of it is removed.
+      return { parts: [phase === 'before' || step === 'exec/remove-process' ? 'attached' : 'detached'] };
+    case 'copy-to-container':
+    case 'copy-from-container':
+      return { parts: [phase === 'before' ? 'copy' : 'exited'] };
+    case 'open-exited':
+      return { parts: ['exited'] };
+    case 'make-volume':
+    case 'fill-volume':
+    case 'remove-volume':
+      return { parts: ['volume'] };
+    default:
+      return undefined;
+  }
+}
+
 /** Lives one case of a step, as the kubelet would. Throws what is wrong; `failures` grows by the calls that failed on the way. */
 export async function liveStepCase(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   if (!isOfFirstStart(one.step)) return liveStepIn(bed, one, failures);
@@ -97,7 +144,7 @@ export async function liveStepCase(bed: FaultBed, one: StepCase, failures: strin
 async function liveStepIn(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   const { step, fault } = one;
   const plan = () => writeFileSync(bed.faultFile, planOf(one));
-  const { prepare, plansItself, live, expectNothing } = lifeOf(bed, step, plan, failures);
+  const { prepare, plansItself, live, expectNothing } = lifeOf(bed, one, plan, failures);
   await prepare?.();
   if (!plansItself) plan();
   if (fault.action !== 'hang') await live(usualTries);
@@ -139,6 +186,10 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
       live: (tries) => liveGarbage(bed, plan, failures, tries, wordsOf(one)),
       expectNothing: expectNoPod,
     };
+  if (program === 'crun' && (operation === 'pause' || operation === 'resume')) {
+    plan();
+    return lifeOfOperated(bed, { parts: ['pause'], handler: failingHandler }, failures);
+  }
   // A failure after the exit is nobody's until the container is removed.
   if (operation === 'delete') writeFileSync(bed.faultFile, 'stop-container/release:before=error');
   const isLater = isOfRemoval(one);
@@ -192,6 +243,8 @@ export async function liveObserved(bed: FaultBed): Promise<void> {
   await livePodAbandoned(bed, failures);
   await liveImage(bed, failures, 1);
   await liveMovedImage(bed, failures, 1);
+  await liveOperated(bed, { parts: allOperatorParts }, failures, 1);
+  await liveOperated(bed, { parts: ['resize'], hasTerminal: true }, failures, 1);
   await bed.call('ImageFsInfo', {});
 }
 

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { managedByLabel } from '#base/managed-pod.ts';
 import type { MethodName, ReplyOf, RequestOf } from '../cri-client.ts';
 import { DaemonDied, type FaultBed, imageName } from './bed.ts';
 
@@ -18,6 +19,12 @@ export interface PodWalkOptions {
   readonly hostPort?: number;
   /** Runtime handler. Default: the daemon's. */
   readonly handler?: string;
+  /** Whether it is an operator's pod, which no kubelet knows (#base/managed-pod.ts). */
+  readonly isManaged?: boolean;
+  /** Whether containers have a terminal. */
+  readonly hasTerminal?: boolean;
+  /** Folders of the node, by where the containers have them. */
+  readonly mounts?: Readonly<Record<string, string>>;
   /** Tries of each step before it is given up. Default 6. */
   readonly tries?: number;
   /** How long each call may take. Default: the bed's. */
@@ -33,6 +40,9 @@ const sandboxReady = 0;
 /** NamespaceMode of the CRI. */
 const podNamespace = 0;
 const containerNamespace = 1;
+
+const kubeletUidLabel = 'io.kubernetes.pod.uid';
+const operatorUidLabel = 'faults/uid';
 
 const retryMs = 20;
 const awaitedMs = 15_000;
@@ -87,12 +97,17 @@ export class PodWalk {
     return this.#options.name;
   }
 
+  get containerId(): string {
+    return this.#containerId;
+  }
+
   get sandboxId(): string {
     return this.#sandboxId;
   }
 
-  get containerId(): string {
-    return this.#containerId;
+  /** By this the pod is found, whatever its name is. */
+  get #mark(): Readonly<Record<string, string>> {
+    return { [this.#options.isManaged === true ? operatorUidLabel : kubeletUidLabel]: this.#uid };
   }
 
   configOf(attempt: number) {
@@ -102,7 +117,7 @@ export class PodWalk {
       hostname: name,
       log_directory: this.logDirectory,
       dns_config: { servers: ['10.96.0.10'] },
-      labels: { 'io.kubernetes.pod.uid': this.#uid },
+      labels: { ...this.#mark, ...(this.#options.isManaged === true && { [managedByLabel]: 'faults' }) },
       ...(hostPort ? { port_mappings: [{ container_port: 80, host_port: hostPort }] } : {}),
       linux: {
         cgroup_parent: this.#bed.cgroupParent,
@@ -156,6 +171,11 @@ export class PodWalk {
         this.#containerId = newest.id;
         return;
       }
+      if (newest?.state === created && this.#options.isManaged === true) {
+        await this.#call('StartContainer', { container_id: newest.id });
+        this.#containerId = newest.id;
+        return;
+      }
       // The kubelet makes another where one is created but not started.
       const attempt = newest ? (newest.metadata?.attempt ?? 0) + 1 : 0;
       const { container_id } = await this.#call('CreateContainer', {
@@ -183,6 +203,11 @@ export class PodWalk {
       command: [...command],
       log_path: `${metadata.name}-${metadata.attempt}.log`,
       working_dir: '/work/here',
+      tty: this.#options.hasTerminal === true,
+      mounts: Object.entries(this.#options.mounts ?? {}).map(([container_path, host_path]) => ({
+        container_path,
+        host_path,
+      })),
       linux: { security_context: { namespace_options } },
     };
   }
@@ -220,7 +245,7 @@ export class PodWalk {
 
   async #listSandboxes() {
     const { items } = await this.#call('ListPodSandbox', {
-      filter: { label_selector: { 'io.kubernetes.pod.uid': this.#uid } },
+      filter: { label_selector: this.#mark },
     });
     return items;
   }
@@ -240,10 +265,15 @@ export class PodWalk {
    */
   async exec(when: 'now' | 'ready' = 'now'): Promise<void> {
     const wait = when === 'ready' ? 'until test -e /ready; do usleep 10000; done; ' : '';
+    await this.hear(`${wait}echo hello`, 'hello\n');
+  }
+
+  /** Runs a script in the container and expects it to say that. */
+  async hear(script: string, expected: string): Promise<void> {
     await this.#insist('ExecSync', async () => {
-      const { said, exitCode } = await this.#execSync(`${wait}echo hello`);
-      if (exitCode !== 0 || said !== 'hello\n')
-        throw new Error(`exec said ${JSON.stringify(said)} with exit code ${exitCode}`);
+      const { said, exitCode } = await this.#execSync(script);
+      if (exitCode !== 0 || said !== expected)
+        throw new Error(`${script} said ${JSON.stringify(said)} with exit code ${exitCode}`);
     });
   }
 
