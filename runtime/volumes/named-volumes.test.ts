@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { observeSteps, type StepName } from '#base/step.ts';
 import type { ContainerRecord } from '../container/record.ts';
 import { NamedVolumes } from './named-volumes.ts';
 
@@ -11,7 +12,20 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'berth-volumes-'));
   records = [];
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  observeSteps(undefined);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The step fails at its next pass, before or after its effect. */
+function failOnce(wanted: StepName, phase: 'before' | 'after'): void {
+  const at = (now: typeof phase) => (name: StepName) => {
+    if (name !== wanted || now !== phase) return;
+    observeSteps(undefined);
+    throw new Error('told to fail');
+  };
+  observeSteps({ before: at('before'), after: at('after') });
+}
 
 const open = () =>
   new NamedVolumes({ folder, containers: { list: () => records }, measureFolder: async () => 7 });
@@ -48,4 +62,38 @@ test('a start removes what was cut short, and gives a volume back that was being
   await open().recover();
   expect(readdirSync(folder)).toEqual(['kept']);
   expect(readdirSync(join(folder, 'kept'))).toContain('data');
+});
+
+test('a volume that could not be made leaves nothing, unless its name is known', async () => {
+  for (const phase of ['before', 'after'] as const)
+    for (const step of ['make-volume/write', 'make-volume/place'] as const)
+      for (const name of ['', 'known']) {
+        failOnce(step, phase);
+        await expect(open().ensure(name, {}), `${step} ${phase}`).rejects.toThrow('told to fail');
+        const isMade = name !== '' && step === 'make-volume/place' && phase === 'after';
+        expect(readdirSync(folder), `${step} ${phase}`).toEqual(isMade ? [name] : []);
+      }
+});
+
+test('a removal that broke off is gone on with by the next one, also beside a new volume', async () => {
+  const volumes = open();
+  for (const step of ['remove-volume/take-away', 'remove-volume/delete'] as const) {
+    const { path } = await volumes.ensure('data', {});
+    writeFileSync(join(path, 'file'), 'x');
+    failOnce(step, step === 'remove-volume/delete' ? 'before' : 'after');
+    await expect(volumes.remove('data')).rejects.toThrow('told to fail');
+    expect(volumes.list()).toEqual([]);
+    await volumes.ensure('data-1', {});
+    await volumes.remove('data');
+    expect(readdirSync(folder)).toEqual(['data-1']);
+    await volumes.remove('data-1');
+    await expect(volumes.remove('data')).rejects.toMatchObject({ kind: 'NotFound' });
+  }
+});
+
+test('who asks for one volume at the same time gets the same one', async () => {
+  const volumes = open();
+  const made = await Promise.all([1, 2, 3].map((life) => volumes.ensure('data', { life: String(life) })));
+  expect(made.map(({ labels }) => labels.life)).toEqual(['1', '1', '1']);
+  expect(readdirSync(folder)).toEqual(['data']);
 });
