@@ -99,6 +99,7 @@ export const stepNames = [
   'commit-container/record',
   'commit-container/resume',
   'staged-image/remove',
+  'diff-container/list',
   'checkpoint-container/make-folder',
   'checkpoint-container/freeze',
   'checkpoint-container/dump',

@@ -157,6 +157,7 @@ export class FaultBed {
     const file = (path: string, content: string) => ({ path, type: 'file', content, mode: 0o644 }) as const;
     const entry = (path: string, content: string) => makeLayer([file(path, content)]);
     const seeded = makeLayer([
+      file('one', 'one'),
       { path: 'seed', type: 'directory' },
       ...Object.entries(seed).map(([name, content]) => file(`seed/${name}`, content)),
     ]);

@@ -119,6 +119,8 @@ function operatedKindOf(step: StepName, { phase }: Fault): OperatedKind | undefi
     case 'copy-to-container':
     case 'copy-from-container':
       return { parts: [phase === 'before' ? 'copy' : 'exited'] };
+    case 'diff-container':
+      return { parts: ['diff'] };
     case 'open-exited':
       return { parts: ['exited'] };
     case 'make-volume':

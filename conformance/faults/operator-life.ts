@@ -9,6 +9,7 @@ import { CriError } from '../cri-client.ts';
 import { type FaultBed, seed } from './bed.ts';
 import { copyFromExited, copyThroughRunning } from './copy-life.ts';
 import { resizeAttached, runAttached, runDetached, runInTerminal } from './exec-life.ts';
+import { listChanges, lookAtExited, lookAtRunning } from './looking-life.ts';
 import { pauseAndGoOn } from './pause-life.ts';
 import { expectNoPod } from './pod-life.ts';
 import { insist, PodWalk } from './pod-walk.ts';
@@ -42,11 +43,16 @@ const running = {
   detached: runDetached,
   attached: runAttached,
   terminal: runInTerminal,
+  diff: listChanges,
+  look: lookAtRunning,
   resize: resizeAttached,
 } as const satisfies Record<string, Part>;
 
 /** Parts after its end. */
-const exited = { exited: copyFromExited, revive } as const satisfies Record<string, Part>;
+const exited = { exited: copyFromExited, lookBack: lookAtExited, revive } as const satisfies Record<
+  string,
+  Part
+>;
 
 export type OperatorPart = keyof typeof running | keyof typeof exited | 'volume';
 

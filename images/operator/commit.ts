@@ -1,7 +1,7 @@
 /** A new image of an old one and a container's writable layer. */
 import { open } from 'node:fs/promises';
 import { RuntimeError, throwIfAborted } from '#base/errors.ts';
-import { step } from '#base/step.ts';
+import { step, stepAnyway } from '#base/step.ts';
 import type { ImageId } from '../contract.ts';
 import { chainIdsOf, digestOf } from '../digest.ts';
 import { parseImageConfig } from '../image-config.ts';
@@ -134,9 +134,12 @@ export async function listLayerChanges(
 ): Promise<void> {
   const place = parts.staging.open();
   try {
-    const targetPath = place.next();
-    const tree = treeOf(parts, source);
-    await parts.processes.run<'changes'>({ type: 'changes', tree, targetPath }, signal);
+    const targetPath = await step('diff-container/list', async () => {
+      const path = place.next();
+      const tree = treeOf(parts, source);
+      await parts.processes.run<'changes'>({ type: 'changes', tree, targetPath: path }, signal);
+      return path;
+    });
     const handle = await open(targetPath, 'r');
     let pending: FileChange[] = [];
     let rest = Buffer.alloc(0);
@@ -160,6 +163,6 @@ export async function listLayerChanges(
       await handle.close();
     }
   } finally {
-    await step('staged-image/remove', () => place.remove());
+    await stepAnyway('staged-image/remove', () => place.remove());
   }
 }
