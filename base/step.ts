@@ -138,6 +138,7 @@ export const stepNames = [
   'recover/record-started',
   'recover/record-restored',
   'recover/thaw',
+  'recover/record-paused',
   'recover/undo-sandbox',
   'recover/remove-pod',
   'recover/lose-sandbox',

@@ -114,6 +114,7 @@ const preludes: Partial<Record<StepName, string>> = {
   'recover/record-started': 'start-container/record-running:before=kill',
   'recover/end-commands': 'exec-sync/remove-process:before=kill',
   'recover/thaw': 'commit-container/pause:after=kill',
+  'recover/record-paused': 'pause-container/oci-pause:before=kill',
   'recover/record-restored': 'restore-container/record:before=kill',
   'recover/remove-pod': 'restore-pod/record:before=kill',
   'recover/remove-capture': 'checkpoint-container/make-folder:after=kill',

@@ -4,6 +4,7 @@ import type { StepName } from '#base/step.ts';
 import { FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import {
   type Fault,
+  faults,
   isClients,
   isOfRemoval,
   meetsDeadline,
@@ -272,7 +273,7 @@ export function observedStarts(bed: FaultBed, hasCriu: boolean): (() => Promise<
     () => liveCleanStart(bed),
     ...everyDamage.map((damage) => () => liveRestart(bed, { damage, plan: () => {} }, failures, 1)),
     ...interrupted.map((step) => async () => {
-      const { prepare, live } = lifeOf(bed, step, () => {}, failures);
+      const { prepare, live } = lifeOf(bed, { step, fault: faults[0] }, () => {}, failures);
       await prepare?.();
       writeFileSync(bed.faultFile, preludeOf(step));
       await live(usualTries);

@@ -22,7 +22,7 @@ async function change(
   let lie = '';
   await insist(rpc, async () => {
     const before = await look(pod);
-    const { said, is } = before.said === before.is ? before : await settled(pod, before.said);
+    const { said, is } = before.said === before.is ? before : await settled(pod, !isPaused);
     // While a call hangs it is in between.
     if (said !== is && bed.deadlineMs === undefined) lie = tell(said, is);
     await bed.admin(rpc, { container_id: walk.containerId });
@@ -34,11 +34,11 @@ async function change(
   if (lie !== '') throw new Error(`on the way of ${rpc} ${lie}`);
 }
 
-/** The kernel needs a moment to stop processes that are in the midst of something. */
+/** The kernel needs a moment to stop processes that are in the midst of something, and a start to take up a container. */
 async function settled(pod: OperatedPod, isPaused: boolean): ReturnType<typeof look> {
   const end = performance.now() + settleMs;
   let found = await look(pod);
-  while (found.is !== isPaused && performance.now() < end) {
+  while ((found.is !== isPaused || found.said !== isPaused) && performance.now() < end) {
     await delay(lookMs);
     found = await look(pod);
   }

@@ -60,18 +60,18 @@ export class ContainerPauses {
     }
   }
 
-  /** Has the record of a running container say what an earlier daemon made of it. */
-  recover(record: ContainerRecord): void {
+  /** Has the record of a container that runs, whose lock the caller holds, say what an earlier daemon made of it. */
+  async recover(record: ContainerRecord): Promise<void> {
     const { containers, log } = this.#options;
     const isPaused = this.#standsStill(record);
-    if (isPaused === (record.isPaused === true)) return;
+    if (record.state !== 'running' || isPaused === (record.isPaused === true)) return;
     log.warn(
       { containerId: record.id },
       isPaused
         ? 'a container stands still of which that was not known: it is shown as paused'
         : 'a container was being paused or let go on as the daemon ended: it runs',
     );
-    containers.update(record.id, { isPaused });
+    await step('recover/record-paused', () => containers.update(record.id, { isPaused }));
   }
 
   /** Where the kernel does not say, the record does. */

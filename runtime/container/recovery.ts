@@ -116,7 +116,8 @@ export class ContainerRecovery {
     }
     if (isSameBoot && record.process && isRunning(record.process)) {
       await this.#thaw(record);
-      if (state === 'running') this.#pauses.recover(record);
+      // Calls may be served meanwhile, and pause it.
+      await this.#lock.run(id, () => this.#pauses.recover(this.#containers.getExact(id)));
       await this.#recoverStarted(record, record.process.pid);
       this.#exits.watchInheritedMonitor(record);
       return;
