@@ -12,6 +12,7 @@ import { step } from '#base/step.ts';
 import { ensurePrivateMount, unpinNamespace } from '#host/namespaces.ts';
 import type { Snapshotter } from '#images/contract.ts';
 import type { PodNetwork } from '#network/pod-network.ts';
+import { hasCapture } from './checkpoint/freezer.ts';
 import type { ContainerId } from './container/config.ts';
 import type { CrunContainers } from './container/manager.ts';
 import type { ContainerRecord } from './container/record.ts';
@@ -76,11 +77,12 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       .list()
       .flatMap(({ id, state, isReviving }) => (state === 'initializing' || isReviving ? [id] : [])),
   ]);
-  // That it is to stand still is recorded before and until after: no other container is being paused or let go on.
+  // That it is to stand still is written down before and until after: no other container is being paused or let go on.
   const paused = new Set<string>(
     containers
       .list()
-      .flatMap(({ id, state, isPaused }) => (state === 'running' && isPaused === true ? [id] : [])),
+      .filter(({ id, isPaused }) => isPaused === true || hasCapture(options.paths.bundle(id)))
+      .flatMap(({ id, state }) => (state === 'running' ? [id] : [])),
   );
   if (halfMade.size + paused.size > 0)
     await step('recover/end-strays', async () => {

@@ -347,6 +347,12 @@ export class FaultBed {
     if (findings.length > 0) throw new Error(describeFindings(findings));
   }
 
+  /** Waits some seconds for the planned fault to happen. */
+  async awaitFault(): Promise<void> {
+    const end = performance.now() + cleanMs;
+    while (existsSync(this.faultFile) && performance.now() < end) await delay(10);
+  }
+
   /** Waits until the audit finds nothing; throws what it still finds after some seconds. */
   async awaitClean(): Promise<void> {
     const end = performance.now() + cleanMs;

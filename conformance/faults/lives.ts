@@ -1,7 +1,7 @@
 /** Which life each fault happens in, and how it is planned. A life ends with nothing left of it, or throws what is wrong. */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { StepName } from '#base/step.ts';
-import { FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
+import { DaemonDied, FaultBed, failingCheckpointHandler, failingHandler } from './bed.ts';
 import {
   type Fault,
   faults,
@@ -56,13 +56,13 @@ function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string
     return {
       plansItself: true,
       live: (tries) => liveRestart(bed, { damage, plan }, failures, tries),
-      expectNothing: expectNoPod,
+      expectNothing: expectNoPodOfAny,
     };
+  const operated = operatedKindOf(step, fault);
+  if (operated) return lifeOfOperated(bed, operated, failures);
   const before = stepBefore(step);
   if (before !== undefined && startOf(step) !== 'none')
     return lifeOf(bed, { step: before, fault }, plan, failures);
-  const operated = operatedKindOf(step, fault);
-  if (operated) return lifeOfOperated(bed, operated, failures);
   if (step.includes('-image/')) {
     const live = isOperators(step) ? liveMovedImage : liveImage;
     return { live: (tries) => live(bed, failures, tries), expectNothing: expectNoImage };
@@ -90,6 +90,17 @@ function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string
   return { live: (tries) => livePod(bed, kind, failures, tries), expectNothing: expectNoPod };
 }
 
+/** As `expectNoPod`, where the fault may have been the last that the daemon did: it may be found dead then. */
+async function expectNoPodOfAny(bed: FaultBed): Promise<void> {
+  try {
+    await expectNoPod(bed);
+  } catch (error) {
+    if (!(error instanceof DaemonDied)) throw error;
+    await bed.start();
+    await expectNoPod(bed);
+  }
+}
+
 function lifeOfOperated(bed: FaultBed, kind: OperatedKind, failures: string[]): Life {
   return {
     live: (tries) => liveOperated(bed, kind, failures, tries),
@@ -99,6 +110,8 @@ function lifeOfOperated(bed: FaultBed, kind: OperatedKind, failures: string[]): 
 
 /** The part of an operator's pod's life that leads to a step; undefined for a step of others' pods. */
 function operatedKindOf(step: StepName, { phase }: Fault): OperatedKind | undefined {
+  // What is made for the second time, by a revival, is cut short.
+  if (step === 'recover/undo-revival' || step === 'recover/undo-pod-revival') return { parts: ['revive'] };
   const [operation] = step.split('/');
   switch (operation) {
     case 'pause-container':

@@ -101,6 +101,7 @@ export async function liveRestart(
   await walk.stop();
   await walk.remove();
   // What no client waits for, and what failed, comes later.
+  await bed.awaitFault();
   await bed.awaitClean();
 }
 

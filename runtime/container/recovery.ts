@@ -98,11 +98,13 @@ export class ContainerRecovery {
     }
     if (state === 'exited') {
       if (record.isReviving) {
-        await this.#dismantler.clearRuntime(id, record.handler, false);
-        this.#options.exits.remove(id);
-        this.#containers.update(id, { isReviving: false });
+        await step('recover/undo-revival', async () => {
+          await this.#dismantler.clearRuntime(id, record.handler, false);
+          this.#options.exits.remove(id);
+          this.#containers.update(id, { isReviving: false });
+        });
       }
-      this.#exits.recoverExited(record);
+      await step('recover/release-exited', () => this.#exits.recoverExited(record));
       return;
     }
     const file = this.#options.exits.find(id);

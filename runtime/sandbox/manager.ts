@@ -474,8 +474,10 @@ export class PinnedSandboxes implements SandboxManager {
     }
     if (record.state === 'notReady' && record.isReviving) {
       await this.#lock.run(id, async () => {
-        await this.#stopLocked(id, new AbortController().signal);
-        this.#sandboxes.update(id, { isReviving: false });
+        await step('recover/undo-pod-revival', async () => {
+          await this.#stopLocked(id, new AbortController().signal);
+          this.#sandboxes.update(id, { isReviving: false });
+        });
       });
     }
     if (record.state !== 'ready') return;
