@@ -115,6 +115,7 @@ export const stepNames = [
   'checkpoint-pod/forget-capture',
   'restore-container/probe-image',
   'restore-container/copy-checkpoint',
+  'restore-container/record-image',
   'restore-container/fill-root',
   'restore-container/remove-deleted',
   'restore-container/fill-volumes',

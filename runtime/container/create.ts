@@ -13,7 +13,7 @@ import type { CgroupMigrations } from '#host/cgroup-migration.ts';
 import { nowNs } from '#host/clock.ts';
 import type { ExitStatus } from '#host/launch.ts';
 import { performMountAside, unmountAllAside } from '#host/mount.ts';
-import type { Image, ImageService, Snapshot, Snapshotter } from '#images/contract.ts';
+import type { Image, ImageId, ImageService, Snapshot, Snapshotter } from '#images/contract.ts';
 import { checkpointFiles } from '../checkpoint/archive-files.ts';
 import { withCriuWords } from '../checkpoint/criu-log.ts';
 import type { OpenCheckpoint, RestoreSource, RestoreSources } from '../checkpoint/restore-sources.ts';
@@ -74,26 +74,35 @@ export class ContainerCreator {
     sandbox: SandboxRecord,
     config: ContainerConfig,
     signal: AbortSignal,
-    source?: RestoreSource,
+    given?: RestoreSource,
   ): Promise<Created> {
     const { containers, migrations } = this.#options;
     migrations.expect();
     const handler = this.#options.handlers.get(sandbox.runtimeHandler);
     const log = this.#options.log.child({ containerId: id, sandboxId: sandbox.id });
     const undo = new UndoList(log);
-    const origin = await this.#findOrigin(id, sandbox, config, source, handler, signal);
-    if (origin.checkpoint)
-      undo.add('remove the checkpoint', () => removeVolumes(this.#options.paths.restore(id)));
-    let record: ContainerRecord | undefined;
+    const source = given ?? (await this.#options.restores?.find(config));
+    const image = source ? undefined : this.#findImage(config);
+    let record = this.#newRecord(id, sandbox, config, image, handler);
     try {
-      const initial = this.#newRecord(id, sandbox, config, origin.image, handler);
       undo.add('forget the record', () => containers.remove(id));
-      record = initial;
-      await step('create-container/record', () => containers.put(initial));
-      return await this.#build(initial, sandbox, origin, handler, undo, signal);
+      await step('create-container/record', () => containers.put(record));
+      if (image)
+        return await this.#build(
+          record,
+          sandbox,
+          { image, config, checkpoint: undefined },
+          handler,
+          undo,
+          signal,
+        );
+      const origin = await this.#openCheckpoint(record, sandbox, source!, undo, signal);
+      record = { ...record, ...imageFieldsOf(config, origin.image) };
+      await step('restore-container/record-image', () => containers.put(record));
+      return await this.#build(record, sandbox, origin, handler, undo, signal);
     } catch (error) {
       const failures = await undo.run();
-      if (record && failures.length > 0)
+      if (failures.length > 0)
         containers.put({
           ...record,
           state: 'unknown',
@@ -145,20 +154,20 @@ export class ContainerCreator {
     }
   }
 
-  /** The image that is named, or the checkpoint with the image that it began from. */
-  async #findOrigin(
-    id: ContainerId,
+  /** A checkpoint with the image that it began from. Its copy is the container's, and goes with it. */
+  async #openCheckpoint(
+    { id, config, handler }: ContainerRecord,
     sandbox: SandboxRecord,
-    config: ContainerConfig,
-    given: RestoreSource | undefined,
-    handler: CliRuntime,
+    source: RestoreSource,
+    undo: UndoList,
     signal: AbortSignal,
   ): Promise<Origin> {
-    const { restores } = this.#options;
-    const source = given ?? (await restores?.find(config));
-    if (!restores || source === undefined)
-      return { image: this.#findImage(config), config, checkpoint: undefined };
-    const checkpoint = await restores.open(id, source, { sandbox, handler }, signal);
+    const { restores, handlers, paths } = this.#options;
+    if (!restores)
+      throw new RuntimeError('Unimplemented', `container ${id}: nothing can be restored by this daemon`);
+    undo.add('remove the checkpoint', () => removeVolumes(paths.restore(id)));
+    const target = { sandbox, handler: handlers.get(handler) };
+    const checkpoint = await restores.open(id, source, target, signal);
     return { image: checkpoint.base, config: checkpoint.complete(config), checkpoint };
   }
 
@@ -177,7 +186,7 @@ export class ContainerCreator {
     id: ContainerId,
     sandbox: SandboxRecord,
     config: ContainerConfig,
-    image: Image,
+    image: Image | undefined,
     handler: CliRuntime,
   ): ContainerRecord {
     return {
@@ -185,9 +194,7 @@ export class ContainerCreator {
       sandboxId: sandbox.id,
       state: 'creating',
       config,
-      imageName: image.repoTags[0] ?? config.image.image,
-      imageRef: image.repoDigests[0] ?? image.id,
-      imageId: image.id,
+      ...imageFieldsOf(config, image),
       ...this.#imageVolumeRefs(config),
       createdAtNs: nowNs(),
       startedAtNs: 0n,
@@ -196,7 +203,6 @@ export class ContainerCreator {
       reason: '',
       message: '',
       logPath: logPathOf(sandbox, config),
-      stopSignal: resolveStopSignal(config.stopSignal, image.config.stopSignal),
       resources: config.resources,
       user: { uid: 0, gid: 0, additionalGids: [] },
       process: undefined,
@@ -398,6 +404,19 @@ export class ContainerCreator {
       throw withCriuWords(error, [join(paths.bundle(record.id), 'restore.log')]);
     }
   }
+}
+
+/** What a record has of the image; of one that is not known yet, which a checkpoint tells, nothing. */
+function imageFieldsOf(
+  config: ContainerConfig,
+  image: Image | undefined,
+): Pick<ContainerRecord, 'imageName' | 'imageRef' | 'imageId' | 'stopSignal'> {
+  return {
+    imageName: image?.repoTags[0] ?? config.image.image,
+    imageRef: image?.repoDigests[0] ?? image?.id ?? '',
+    imageId: image?.id ?? ('' as ImageId),
+    stopSignal: resolveStopSignal(config.stopSignal, image?.config.stopSignal ?? ''),
+  };
 }
 
 function createdRecord(record: ContainerRecord, spec: OciSpec): ContainerRecord {
