@@ -116,15 +116,16 @@ export function isGroupFrozen(version: 1 | 2, cgroup: string): boolean | undefin
 }
 
 /**
- * Lets a group go that somebody has frozen: on v1 a frozen process does not even die; on v2 it does. Does nothing for a group
- * that is not frozen by itself or that is gone.
+ * Lets a group go that somebody has frozen: on v1 a frozen process does not even die. Does nothing for a group that is not
+ * frozen by itself or that is gone.
  */
 export function thawGroup(version: 1 | 2, cgroup: string): void {
-  if (version === 2) return;
-  const file = join(groupDirectory(1, 'freezer', cgroup), 'freezer.state');
-  if (!/^FR/.test(readText(file) ?? '')) return;
+  const [name, frozen, thawed] =
+    version === 2 ? ['cgroup.freeze', /^1/, '0'] : ['freezer.state', /^FR/, 'THAWED'];
+  const file = join(groupDirectory(version, 'freezer', cgroup), name);
+  if (!frozen.test(readText(file) ?? '')) return;
   try {
-    writeFileSync(file, 'THAWED');
+    writeFileSync(file, thawed);
   } catch {
     // It went away since.
   }

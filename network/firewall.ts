@@ -211,8 +211,11 @@ export class Firewall {
   async #write(): Promise<void> {
     const ruleset = { masquerade: this.#masquerade, publications: [...this.#publications.values()] };
     const text = renderRuleset(ruleset, this.#table);
-    if (text === this.#applied) return;
     const masquerade = renderMasquerade(ruleset.masquerade);
+    if (text === this.#applied) {
+      this.#masqueraded = masquerade;
+      return;
+    }
     if (this.#masqueraded !== masquerade) this.#masqueraded = undefined;
     const result = await this.#nft(text);
     if (succeeded(result.status)) {

@@ -98,7 +98,6 @@ function auditNamedVolumes({ containers, paths }: AuditInput): Finding[] {
       const mend = `keep what is in ${data}, then remove ${join(folder, name)}`;
       found.push({ kind: 'missing', what: 'volume description', id: '', path: description, mend });
     }
-    // Between two renames of its first filling there is none.
     if (!isFolder(data))
       found.push({ kind: 'missing', what: 'volume data', id: '', path: data, mend: 'restart berthd' });
     return found;

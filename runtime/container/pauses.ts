@@ -118,6 +118,6 @@ function requireRunning({ id, state }: ContainerRecord): void {
   if (state !== 'running')
     throw new RuntimeError(
       'FailedPrecondition',
-      `container ${id} is ${state}; only a running one can be paused`,
+      `container ${id} is ${state}; only a running one can be paused or let go on`,
     );
 }
