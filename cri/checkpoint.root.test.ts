@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { AdminClient } from '#conformance/admin-client.ts';
 import { pushCheckpointImage } from '#conformance/fixtures/checkpoint-image.ts';
 import { ensureNewerCriu } from '#conformance/tools/newer-criu.ts';
 import type { ContainerConfigInit, PodSandboxConfigInit } from '#proto/generated/cri.ts';
@@ -428,6 +429,31 @@ describe.skipIf(tools.obstacle !== undefined)('a checkpoint that fails', () => {
     });
     expect(existsSync(join(dir, 'point.tar'))).toBe(false);
     await expectUnharmed(name, name, id);
+  });
+
+  test('because somebody has paused it, and it stays so', async () => {
+    const { client, dir } = bed;
+    const admin = new AdminClient(join(dir, 'berth.sock'));
+    try {
+      await admin.call('PauseContainer', [{ container_id: id }]);
+      const output_path = join(dir, 'paused');
+      mkdirSync(output_path);
+      for (const call of [
+        client.call('CheckpointContainer', { container_id: id, location: join(dir, 'paused.tar') }),
+        client.call('CheckpointPod', { pod_sandbox_id: pod, output_path, container_ids: [id] }),
+      ])
+        await expect(call).rejects.toMatchObject({
+          code: status.FAILED_PRECONDITION,
+          details: expect.stringContaining('paused'),
+        });
+      expect([readdirSync(output_path), existsSync(markOf(id))]).toEqual([[], false]);
+      const [reply] = await admin.call('ListContainerDetails', [{}]);
+      expect(reply).toMatchObject({ containers: [expect.objectContaining({ id, paused: true })] });
+      await admin.call('UnpauseContainer', [{ container_id: id }]);
+      await expectUnharmed(name, name, id);
+    } finally {
+      admin.close();
+    }
   });
 
   test('because its time is over', { timeout: 60_000 }, async () => {

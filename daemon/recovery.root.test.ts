@@ -170,6 +170,54 @@ test('a command of ExecSync does not outlive the daemon that lost its client', a
   await end(walk);
 });
 
+test('what a client makes while a start still undoes is not undone with it', {
+  timeout: 60_000,
+}, async () => {
+  const lost = new PodWalk(bed, { name: 'half-made', tries: 1 });
+  await lost.run();
+  writeFileSync(
+    bed.faultFile,
+    'create-container/record-created:before=kill,recover/undo-container:before=hang',
+  );
+  await expect(lost.start(loop)).rejects.toThrow('died');
+  // It serves after two seconds, whatever it is still at.
+  await bed.start();
+  expect(existsSync(bed.hangFile)).toBe(true);
+  writeFileSync(bed.programFaultFile, 'bridge ADD hang\n');
+  const made = new PodWalk(bed, { name: 'made-meanwhile', tries: 1 });
+  const running = made.run();
+  const attaching = `${bed.programFaultFile}.hanging`;
+  await expect.poll(() => existsSync(attaching)).toBe(true);
+  rmSync(bed.hangFile);
+  // The half-made container is gone when the start has gone on to sandboxes.
+  await expect
+    .poll(async () => (await findings()).filter((text) => text.includes('container')).join())
+    .toBe('');
+  rmSync(attaching);
+  await running;
+  await made.start(loop);
+  await made.exec();
+  for (const walk of [made, lost]) {
+    await walk.stop();
+    await walk.remove();
+  }
+  expect(await findings()).toEqual([]);
+});
+
+test('what a checkpoint had half written goes, also when its container has ended since', async () => {
+  const walk = await newPod();
+  const half = join(bed.dir, 'half.tar.partial');
+  await bed.kill();
+  writeFileSync(half, 'half');
+  const mark = stateFolder('bundles', walk.containerId, 'checkpointing.json');
+  writeFileSync(mark, JSON.stringify({ partial: [half], isPaused: false }));
+  process.kill(bed.pidOf(walk.containerId, 'container'), 'SIGKILL');
+  await bed.start();
+  await walk.awaitStatus({ state: 2, exitCode: 137, reason: 'Error' });
+  expect([existsSync(half), existsSync(mark)]).toEqual([false, false]);
+  await end(walk);
+});
+
 test('a sandbox whose init died is not ready, before and after a restart', async () => {
   const state = async (walk: PodWalk) => {
     const { items } = await bed.call('ListPodSandbox', {});

@@ -19,6 +19,7 @@ import type { ContainerRecord } from './container/record.ts';
 import { removeVolumes } from './container/volumes.ts';
 import type { RuntimePaths } from './paths.ts';
 import type { RecordStore } from './record-store.ts';
+import type { SandboxId } from './sandbox/config.ts';
 import { removeSandboxFiles } from './sandbox/files.ts';
 import type { PinnedSandboxes } from './sandbox/manager.ts';
 import type { SandboxRecord } from './sandbox/record.ts';
@@ -90,31 +91,36 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       if (paused.size > 0) await endStrayPauses({ ...options.strays, log }, paused);
     });
   await endExecs(options);
-  const captures = join(options.paths.roots.root, 'captures');
-  const abandoned = list(captures, /./).map((name) => join(captures, name));
-  const work = recoverAll(options)
-    .then(() => sweep(options))
+  // All that an earlier daemon left is noted before calls are served: what is made from then on is not of it.
+  const found = {
+    containers: containers.list().map(({ id }) => id),
+    sandboxes: sandboxes.list().map(({ id }) => id),
+    unknown: findUnknown(options),
+    captures: list(join(options.paths.roots.root, 'captures'), /^[0-9a-f]{64}$/) as ContainerId[],
+  };
+  options.containerManager.expectRecovery(found.containers, options.isSameBoot);
+  const work = recoverAll(options, found)
+    .then(() => removeUnknown(found.unknown, log))
     // Checkpoints that nobody gathers any more; CRIU was waited for.
-    .then(() => Promise.all(abandoned.map((path) => removeCapture(path, log))));
+    .then(() => Promise.all(found.captures.map((id) => removeCapture(options, id))));
   const isDone = await Promise.race([work.then(() => true), delay(patienceMs, false, { ref: false })]);
   if (!isDone) log.warn('what was half made is still being undone; calls are served meanwhile');
   const settled = work
     .then(() => endLost(options))
     .then(() => payDebts(options))
     .then(() => collectNetworkGarbage(options));
-  return { sandboxes: sandboxes.list().length, containers: containers.list().length, settled };
+  return { sandboxes: found.sandboxes.length, containers: found.containers.length, settled };
 }
 
-async function recoverAll(options: RecoveryOptions): Promise<void> {
-  const { containers, sandboxes, containerManager, sandboxManager, log } = options;
+async function recoverAll(
+  { containerManager, sandboxManager, log }: RecoveryOptions,
+  found: { readonly containers: readonly ContainerId[]; readonly sandboxes: readonly SandboxId[] },
+): Promise<void> {
   // Containers first: a half-made one holds namespaces of its sandbox.
   await Promise.all(
-    containers.list().map(({ id }) =>
+    found.containers.map((id) =>
       persist(
-        async () => {
-          const record = containers.findExact(id);
-          if (record) await containerManager.recover(record, options.isSameBoot);
-        },
+        () => containerManager.recover(id),
         (error) => {
           log.error({ containerId: id, err: error }, `recovering a container failed: ${messageOf(error)}`);
         },
@@ -122,12 +128,9 @@ async function recoverAll(options: RecoveryOptions): Promise<void> {
     ),
   );
   await Promise.all(
-    sandboxes.list().map(({ id }) =>
+    found.sandboxes.map((id) =>
       persist(
-        async () => {
-          const record = sandboxes.findExact(id);
-          if (record) await sandboxManager.recover(record);
-        },
+        () => sandboxManager.recover(id),
         (error) => {
           log.error({ sandboxId: id, err: error }, `recovering a sandbox failed: ${messageOf(error)}`);
         },
@@ -160,69 +163,98 @@ async function endExecs({
   });
 }
 
-/** Removes what no record names: its owner was removed by half, or its record is lost. */
-async function sweep(options: RecoveryOptions): Promise<void> {
-  const { paths, log, containers, sandboxes } = options;
+/** Something that no record names, and how it is removed. */
+interface Unknown {
+  readonly what: string;
+  readonly id: string;
+  readonly remove: () => Promise<void> | void;
+}
+
+/** What no record names: its owner was removed by half, or its record is lost. */
+function findUnknown(options: RecoveryOptions): Unknown[] {
+  const { paths, containers, sandboxes } = options;
   const { state, root } = paths.roots;
   const isKnown = (id: string) =>
     containers.findExact(id) !== undefined || sandboxes.findExact(id) !== undefined;
-  const unknown = (directory: string) => list(directory, /^[0-9a-f]{64}$/).filter((id) => !isKnown(id));
-  const remove = async (what: string, id: string, work: () => Promise<void> | void) => {
-    log.warn({ id }, `removing ${what} without a record`);
-    await persist(
-      () => step('recover/remove-unknown', work),
-      (error) => {
-        log.error({ id, err: error }, `removing ${what} without a record failed: ${messageOf(error)}`);
-      },
-    );
+  const found: Unknown[] = [];
+  const take = (what: string, directory: string, remove: (id: string) => Promise<void> | void): void => {
+    for (const id of list(directory, /^[0-9a-f]{64}$/))
+      if (!isKnown(id)) found.push({ what, id, remove: () => remove(id) });
   };
-  for (const id of unknown(join(state, 'bundles')))
-    await remove('a bundle', id, () => options.containerManager.dismantle(id as ContainerId, ''));
+  take('a bundle', join(state, 'bundles'), (id) => options.containerManager.dismantle(id as ContainerId, ''));
   for (const handler of list(join(state, 'oci'), /./))
-    for (const id of unknown(join(state, 'oci', handler)))
-      await remove('a container of an OCI runtime', id, () =>
-        options.containerManager.dismantle(id as ContainerId, handler),
-      );
-  for (const id of unknown(join(state, 'sandboxes')))
-    await remove('the files of a sandbox', id, () => removeSandboxFiles(paths.sandbox(id)));
-  for (const id of unknown(join(root, 'volumes')))
-    await remove('volumes', id, () => removeVolumes(paths.volumes(id)));
-  for (const id of unknown(join(root, 'restores')))
-    await remove('a checkpoint to restore', id, () => removeVolumes(paths.restore(id)));
-  const logFolders = new Set(sandboxes.list().map(({ config }) => resolve(config.logDirectory)));
-  for (const name of list(paths.logs, /./)) {
-    const folder = join(paths.logs, name);
-    // A record that cannot be read may name any of them.
-    if (sandboxes.list().every(({ state }) => state !== 'unknown') && !logFolders.has(folder))
-      await remove('logs', name, () => rmSync(folder, { recursive: true, force: true }));
-  }
-  for (const id of unknown(paths.exits)) rmSync(paths.exitFile(id), { force: true });
-  for (const id of unknown(paths.sockets)) rmSync(join(paths.sockets, id), { force: true });
+    take('a container of an OCI runtime', join(state, 'oci', handler), (id) =>
+      options.containerManager.dismantle(id as ContainerId, handler),
+    );
+  take('the files of a sandbox', join(state, 'sandboxes'), (id) => removeSandboxFiles(paths.sandbox(id)));
+  take('volumes', join(root, 'volumes'), (id) => removeVolumes(paths.volumes(id)));
+  take('a checkpoint to restore', join(root, 'restores'), (id) => removeVolumes(paths.restore(id)));
+  take('an exit file', paths.exits, (id) => rmSync(paths.exitFile(id), { force: true }));
+  take('an attach link', paths.sockets, (id) => rmSync(join(paths.sockets, id), { force: true }));
   for (const name of list(paths.namespaces, /^[0-9a-f]{64}\.(ipc|uts|user)$/)) {
     const id = name.slice(0, 64);
-    if (isKnown(id)) continue;
-    await remove('a pinned namespace', id, () => {
+    const remove = (): void => {
       unpinNamespace(join(paths.namespaces, name));
       unpinNamespace(paths.netns(id));
-    });
+    };
+    if (!isKnown(id)) found.push({ what: 'a pinned namespace', id, remove });
   }
   const mapped = new Set(sandboxes.list().map(({ id }) => id.slice(0, 16)));
   for (const prefix of list(join(state, 'm'), /^[0-9a-f]{16}$/))
     if (!mapped.has(prefix))
-      await remove('mapped layers', prefix, () => options.mappedLayers.release(prefix));
+      found.push({
+        what: 'mapped layers',
+        id: prefix,
+        remove: () => options.mappedLayers.release(prefix),
+      });
   for (const key of options.snapshotter.listKeys()) {
     const id = /^(?:volume-)?([0-9a-f]{64})/.exec(key)?.[1];
     if (id !== undefined && !isKnown(id))
-      await remove('a snapshot', key, () => options.snapshotter.remove(key));
+      found.push({ what: 'a snapshot', id: key, remove: () => options.snapshotter.remove(key) });
+  }
+  return [...found, ...findUnknownLogs(options)];
+}
+
+/** Logs of managed pods that are no more. */
+function findUnknownLogs({ paths, sandboxes }: RecoveryOptions): Unknown[] {
+  // A record that cannot be read may name any of them.
+  if (sandboxes.list().some(({ state }) => state === 'unknown')) return [];
+  const logFolders = new Set(sandboxes.list().map(({ config }) => resolve(config.logDirectory)));
+  return list(paths.logs, /./)
+    .map((name) => ({ name, folder: join(paths.logs, name) }))
+    .filter(({ folder }) => !logFolders.has(folder))
+    .map(({ name, folder }) => ({
+      what: 'logs',
+      id: name,
+      remove: () => rmSync(folder, { recursive: true, force: true }),
+    }));
+}
+
+/** One after the other: a bundle before what it stood on. */
+async function removeUnknown(found: readonly Unknown[], log: Log): Promise<void> {
+  for (const { what, id, remove } of found) {
+    log.warn({ id }, `removing ${what} without a record`);
+    await persist(
+      () => step('recover/remove-unknown', remove),
+      (error) => {
+        log.error({ id, err: error }, `removing ${what} without a record failed: ${messageOf(error)}`);
+      },
+    );
   }
 }
 
-/** Pods do not wait for one that stays. */
-function removeCapture(path: string, log: Log): Promise<void> {
+/** Pods do not wait for one that stays. Under the lock of a checkpoint, which uses the same folder and leaves nothing in it. */
+function removeCapture({ paths, containerManager, log }: RecoveryOptions, id: ContainerId): Promise<void> {
   return persist(
-    () => step('recover/remove-capture', () => removeVolumes(path)),
+    () =>
+      containerManager.whileUnchanged(id, () =>
+        step('recover/remove-capture', () => removeVolumes(paths.capture(id))),
+      ),
     (error) => {
-      log.error({ path, err: error }, `removing an abandoned checkpoint failed: ${messageOf(error)}`);
+      log.error(
+        { containerId: id, err: error },
+        `removing an abandoned checkpoint failed: ${messageOf(error)}`,
+      );
     },
   );
 }

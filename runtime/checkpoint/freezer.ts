@@ -2,9 +2,10 @@
  * Containers that stand still for a while. That they do is written into the bundle before, and the files that a capture
  * makes meanwhile with it: a daemon that takes over from one that died lets the container go on and removes these.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writing } from '#base/disk-full.ts';
 import { messageOf, RuntimeError } from '#base/errors.ts';
 import type { Log } from '#base/log.ts';
 import { isRunning, listProcessesOf, type ProcessIdentity } from '#host/proc.ts';
@@ -30,12 +31,15 @@ function readMark(bundle: string): Mark | undefined {
   try {
     return JSON.parse(readFileSync(markOf(bundle), 'utf8')) as Mark;
   } catch {
-    return undefined; // one that was not written to its end, before the pause
+    return undefined; // not one of ours
   }
 }
 
+/** In one piece: without it nobody knew what to remove. */
 function writeMark(bundle: string, mark: Mark): void {
-  writeFileSync(markOf(bundle), JSON.stringify(mark), { mode: 0o600 });
+  const next = `${markOf(bundle)}.new`;
+  writing(next, () => writeFileSync(next, JSON.stringify(mark), { mode: 0o600 }));
+  renameSync(next, markOf(bundle));
 }
 
 /** Notes what a capture of a container that runs is about to make. */
@@ -122,16 +126,20 @@ export function hasCapture(bundle: string): boolean {
   return existsSync(markOf(bundle));
 }
 
-/** What an earlier daemon left: see above. Does nothing for a container that it had not frozen. */
+/** Ends what an earlier daemon had begun: the container goes on, and what was half made is removed. */
 export async function thawLeftover(container: Frozen, log: Log): Promise<void> {
   const mark = readMark(container.bundle);
-  if (!mark) {
-    forgetCapture(container.bundle);
-    return;
+  if (mark) {
+    log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
+    await awaitDump(container);
+    for (const path of mark.partial) rmSync(path, { recursive: true, force: true });
+    if (mark.isPaused) await thaw(container, log);
   }
-  log.warn({ containerId: container.id }, 'a checkpoint was cut short: the container goes on');
-  await awaitDump(container);
-  for (const path of mark.partial) rmSync(path, { recursive: true, force: true });
-  if (mark.isPaused) await thaw(container, log);
   forgetCapture(container.bundle);
+}
+
+/** The same for a container that has ended since. */
+export function dropCapture(bundle: string): void {
+  for (const path of readMark(bundle)?.partial ?? []) rmSync(path, { recursive: true, force: true });
+  rmSync(markOf(bundle), { force: true });
 }

@@ -15,6 +15,7 @@ import type { RuntimePaths } from '../paths.ts';
 import { isSameRequest } from '../same-request.ts';
 import type { SandboxId } from '../sandbox/config.ts';
 import type { PinnedSandboxes } from '../sandbox/manager.ts';
+import type { SandboxRecord } from '../sandbox/record.ts';
 import { checkpointFiles, type PodOptions, podFiles, readPodOptions } from './archive-files.ts';
 import { capture, checkCapturable } from './capture.ts';
 import type { CheckpointManager, PodCheckpointRequest, PodRestoreRequest, RestoredPod } from './contract.ts';
@@ -51,7 +52,7 @@ export class Checkpoints implements CheckpointManager {
     signal: AbortSignal,
   ): Promise<void> {
     const { containers, paths } = this.#options;
-    const { id } = checkRunning(containers.get(idOrPrefix));
+    const { id } = checkCheckpointable(containers.get(idOrPrefix));
     checkLocation(location);
     const limit = limitOf(signal, timeoutMs, `checkpointing container ${id}`);
     const partial = `${location}.partial`;
@@ -98,6 +99,7 @@ export class Checkpoints implements CheckpointManager {
       records.map(async (record) => {
         const handler = handlers.get(record.handler);
         const searchPath = await support.require(handler);
+        checkCheckpointable(record);
         checkCapturable(record, sandboxes.get(record.sandboxId), snapshotter);
         return { record, handler, searchPath, paths, snapshotter };
       }),
@@ -148,46 +150,54 @@ export class Checkpoints implements CheckpointManager {
     const limit = limitOf(signal, 0, `checkpointing sandbox ${sandbox.id}`);
     await this.#lock.run(outputPath, async () => {
       checkOutput(outputPath);
-      const folderOf = (record: ContainerRecord): string => join(outputPath, record.config.metadata.name);
       try {
         await containers.hold(ids, async (records) => {
-          const folders = records.map(folderOf);
-          if (new Set(folders).size < folders.length)
-            throw new RuntimeError(
-              'InvalidArgument',
-              `sandbox ${sandbox.id}: two of the containers have one name`,
-            );
-          const own = Object.values(podFiles).map((name) => join(outputPath, name));
-          const partial = [...folders, ...own];
-          await step('checkpoint-pod/make-folders', () => {
-            for (const { id } of records) noteCapture(paths.bundle(id), partial);
-            for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
-          });
-          await this.#captureAll(records, folderOf, partial, limit, async () => {
-            if (sandbox.ipcnsPath === '') return;
-            await step('checkpoint-pod/save-shm', () =>
-              this.#saveShm(sandbox.id, join(outputPath, podFiles.shm), limit),
-            );
-          });
-          const write = (name: string, content: unknown): void =>
-            writeFileSync(join(outputPath, name), `${JSON.stringify(content, undefined, 2)}\n`, {
-              mode: 0o600,
+          try {
+            await this.#writePod(sandbox, records, outputPath, limit);
+          } finally {
+            await stepAnyway('checkpoint-pod/forget-capture', () => {
+              for (const id of ids) forgetCapture(paths.bundle(id));
             });
-          await step('checkpoint-pod/describe', () => {
-            write(podFiles.pod, { runtimeHandler: sandbox.runtimeHandler, config: sandbox.config });
-            // The last file: without it the folder is no checkpoint.
-            write(podFiles.options, this.#describePod(records));
-          });
+          }
         });
         throwIfAborted(limit, `checkpointing sandbox ${sandbox.id}`);
       } catch (error) {
         for (const name of readdirSync(outputPath)) await removeVolumes(join(outputPath, name));
         throw error;
-      } finally {
-        await stepAnyway('checkpoint-pod/forget-capture', async () => {
-          for (const id of ids) forgetCapture(paths.bundle(id));
-        });
       }
+    });
+  }
+
+  /** Throws what capturing throws; then files are left in the folder. */
+  async #writePod(
+    sandbox: SandboxRecord,
+    records: readonly ContainerRecord[],
+    outputPath: string,
+    limit: AbortSignal,
+  ): Promise<void> {
+    const { paths } = this.#options;
+    const folderOf = (record: ContainerRecord): string => join(outputPath, record.config.metadata.name);
+    const folders = records.map(folderOf);
+    if (new Set(folders).size < folders.length)
+      throw new RuntimeError('InvalidArgument', `sandbox ${sandbox.id}: two of the containers have one name`);
+    const own = Object.values(podFiles).map((name) => join(outputPath, name));
+    const partial = [...folders, ...own];
+    await step('checkpoint-pod/make-folders', () => {
+      for (const { id } of records) noteCapture(paths.bundle(id), partial);
+      for (const folder of folders) mkdirSync(folder, { mode: 0o700 });
+    });
+    await this.#captureAll(records, folderOf, partial, limit, async () => {
+      if (sandbox.ipcnsPath === '') return;
+      await step('checkpoint-pod/save-shm', () =>
+        this.#saveShm(sandbox.id, join(outputPath, podFiles.shm), limit),
+      );
+    });
+    const write = (name: string, content: unknown): void =>
+      writeFileSync(join(outputPath, name), `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 });
+    await step('checkpoint-pod/describe', () => {
+      write(podFiles.pod, { runtimeHandler: sandbox.runtimeHandler, config: sandbox.config });
+      // The last file: without it the folder is no checkpoint.
+      write(podFiles.options, this.#describePod(records));
     });
   }
 
@@ -212,7 +222,7 @@ export class Checkpoints implements CheckpointManager {
     for (const record of records) {
       if (record.sandboxId !== sandboxId)
         throw new RuntimeError('InvalidArgument', `container ${record.id} is not in sandbox ${sandboxId}`);
-      checkRunning(record);
+      checkCheckpointable(record);
     }
     const ids = records.map(({ id }) => id);
     if (new Set(ids).size < ids.length)
@@ -248,12 +258,18 @@ export class Checkpoints implements CheckpointManager {
   }
 
   /** A client that timed out asks again: what its first request made is the answer. */
-  #findRestored({ config, runtimeHandler, containers: configs }: PodRestoreRequest): RestoredPod | undefined {
+  #findRestored({
+    checkpointPath,
+    config,
+    runtimeHandler,
+    containers: configs,
+  }: PodRestoreRequest): RestoredPod | undefined {
     const { sandboxes, containers } = this.#options;
     const pod = sandboxes
       .list()
       .find(
         (record) =>
+          record.restoredFrom === checkpointPath &&
           record.isRestoring === false &&
           record.state === 'ready' &&
           !record.isRemoving &&
@@ -263,7 +279,7 @@ export class Checkpoints implements CheckpointManager {
     if (!pod) return undefined;
     const made = containers.listOf(pod.id);
     const restored = configs.flatMap((wanted) => {
-      const found = made.find((record) => isSameRequest(record.config, wanted));
+      const found = made.find((record) => record.state !== 'exited' && isSameRequest(record.config, wanted));
       return found ? [{ name: wanted.metadata.name, id: found.id }] : [];
     });
     return restored.length === configs.length && made.length === configs.length
@@ -273,7 +289,12 @@ export class Checkpoints implements CheckpointManager {
 
   async #restoreInto(request: PodRestoreRequest, signal: AbortSignal): Promise<RestoredPod> {
     const { sandboxes, containers, log } = this.#options;
-    const sandboxId = await sandboxes.run(request.config, request.runtimeHandler, signal, true);
+    const sandboxId = await sandboxes.run(
+      request.config,
+      request.runtimeHandler,
+      signal,
+      request.checkpointPath,
+    );
     try {
       await this.#loadShm(sandboxId, request.checkpointPath, signal);
       const restored: { name: string; id: ContainerId }[] = [];
@@ -307,12 +328,20 @@ export class Checkpoints implements CheckpointManager {
   }
 }
 
-function checkRunning(record: ContainerRecord): ContainerRecord {
-  if (record.state === 'running') return record;
-  throw new RuntimeError(
-    'FailedPrecondition',
-    `container ${record.id} is ${record.state}; only a running one can be checkpointed`,
-  );
+function checkCheckpointable(record: ContainerRecord): ContainerRecord {
+  const { id, state, isPaused } = record;
+  if (state !== 'running')
+    throw new RuntimeError(
+      'FailedPrecondition',
+      `container ${id} is ${state}; only a running one can be checkpointed`,
+    );
+  // It would go on after the capture, against the will of whoever paused it.
+  if (isPaused === true)
+    throw new RuntimeError(
+      'FailedPrecondition',
+      `container ${id} is paused; let it go on first, with berth unpause`,
+    );
+  return record;
 }
 
 function limitOf(signal: AbortSignal, timeoutMs: number, attempted: string): AbortSignal {

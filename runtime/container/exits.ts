@@ -65,7 +65,7 @@ export class ContainerExits {
     this.#lock = options.lock;
   }
 
-  /** Begins to hear of exit files. Call once, after recovery has adopted the records. */
+  /** Begins to hear of exit files. Call once. */
   watch(): void {
     this.#options.exits.watch((exit) => this.onExitFile(exit));
   }

@@ -85,7 +85,7 @@ export class CrunContainers implements ContainerManager {
     });
   }
 
-  /** Begins to hear of exits. Call once, after recovery has adopted the records. */
+  /** Begins to hear of exits. Call once. */
   watchExits(): void {
     this.#exits.watch();
   }
@@ -277,7 +277,8 @@ export class CrunContainers implements ContainerManager {
 
   async start(idOrPrefix: string, signal: AbortSignal): Promise<void> {
     const { id } = this.get(idOrPrefix);
-    await this.#recovery.ensure(id);
+    // It may have been started as the last daemon ended.
+    await this.#recovery.recover(id);
     await this.#lock.run(id, async () => {
       throwIfAborted(signal, `starting container ${id}`);
       const record = this.#containers.getExact(id);
@@ -332,6 +333,11 @@ export class CrunContainers implements ContainerManager {
     await step('restore-container/remove-checkpoint', () => removeVolumes(this.#options.paths.restore(id)));
   }
 
+  /** Runs `work` while the container, which may be gone, is not started, captured, updated by others, or recorded as exited. */
+  whileUnchanged<T>(id: ContainerId, work: () => Promise<T>): Promise<T> {
+    return this.#lock.run(id, work);
+  }
+
   /**
    * Runs `work` on containers while none of them is started, updated by others, or recorded as exited. Throws NotFound,
    * and what `work` throws.
@@ -349,7 +355,10 @@ export class CrunContainers implements ContainerManager {
   }
 
   async stop(idOrPrefix: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const record = this.#containers.find(idOrPrefix);
+    const found = this.#containers.find(idOrPrefix);
+    // What it is said to be may not be true yet. It is stopped whatever stands in the way of that.
+    if (found?.state === 'created') await this.#recovery.recover(found.id).catch(() => {});
+    const record = found && this.#containers.findExact(found.id);
     if (!record || record.state === 'creating' || record.state === 'created' || record.state === 'exited')
       return;
     await this.#end(record, timeoutMs, signal);
@@ -532,8 +541,13 @@ export class CrunContainers implements ContainerManager {
     };
   }
 
+  /** As `ContainerRecovery.expect`. */
+  expectRecovery(ids: readonly ContainerId[], isSameBoot: boolean): void {
+    this.#recovery.expect(ids, isSameBoot);
+  }
+
   /** As `ContainerRecovery.recover`. */
-  recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
-    return this.#recovery.recover(record, isSameBoot);
+  recover(id: ContainerId): Promise<void> {
+    return this.#recovery.recover(id);
   }
 }

@@ -5,7 +5,7 @@ import type { Log } from '#base/log.ts';
 import { step } from '#base/step.ts';
 import { nowNs } from '#host/clock.ts';
 import { isRunning } from '#host/proc.ts';
-import { hasCapture, thawLeftover } from '../checkpoint/freezer.ts';
+import { dropCapture, hasCapture, thawLeftover } from '../checkpoint/freezer.ts';
 import { awaitRestored } from '../checkpoint/restored.ts';
 import type { HandlerTable } from '../handlers.ts';
 import type { ExitFiles } from '../monitor/exit-files.ts';
@@ -45,8 +45,10 @@ export class ContainerRecovery {
   readonly #dismantler: ContainerDismantler;
   readonly #pauses: ContainerPauses;
   readonly #log: Log;
-  /** Those that are not taken up yet, each with whether the node was not rebooted since. */
-  readonly #pending = new Map<ContainerId, boolean>();
+  /** Those that are not taken up yet. */
+  readonly #pending = new Set<ContainerId>();
+  readonly #flights = new Map<ContainerId, Promise<void>>();
+  #isSameBoot = true;
 
   constructor(options: RecoveryOptions, { lock, exits, dismantler, pauses }: Shared) {
     this.#options = options;
@@ -58,79 +60,96 @@ export class ContainerRecovery {
     this.#log = options.log;
   }
 
+  /** Notes which containers are to be taken up. Call once, before calls are served. */
+  expect(ids: readonly ContainerId[], isSameBoot: boolean): void {
+    for (const id of ids) this.#pending.add(id);
+    this.#isSameBoot = isSameBoot;
+  }
+
   /**
    * Takes up a container that an earlier daemon left, from facts: the exit file, the process, the OCI runtime's own folder.
-   * Its end is found now or heard of later. One that was being created is undone.
+   * Its end is found now or heard of later. One that was being created is undone. Joined by all who ask meanwhile; does nothing
+   * for one that is taken up, or that is gone. Throws what stands in the way; then it can be tried again.
    */
-  async recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
-    const { id } = record;
-    this.#pending.set(id, isSameBoot);
-    await this.#recover(record, isSameBoot);
-    this.#pending.delete(id);
+  recover(id: ContainerId): Promise<void> {
+    if (!this.#pending.has(id)) return Promise.resolve();
+    const known = this.#flights.get(id);
+    if (known) return known;
+    const flight = this.#takeUp(id)
+      .then(() => {
+        this.#pending.delete(id);
+      })
+      .finally(() => this.#flights.delete(id));
+    this.#flights.set(id, flight);
+    return flight;
   }
 
-  /**
-   * Takes up a container now of which that has failed so far: before it is started, for it may have been already. Throws
-   * what stands in the way.
-   */
-  async ensure(id: ContainerId): Promise<void> {
-    const isSameBoot = this.#pending.get(id);
+  async #takeUp(id: ContainerId): Promise<void> {
     const record = this.#containers.findExact(id);
-    if (isSameBoot !== undefined && record) await this.recover(record, isSameBoot);
+    if (record?.state === 'creating') await this.#undoCreation(record);
+    else if (record?.state === 'exited') await this.#lock.run(`remove ${id}`, () => this.#releaseExited(id));
+    else if (record) await this.#takeUpMade(record);
   }
 
-  async #recover(record: ContainerRecord, isSameBoot: boolean): Promise<void> {
-    const { id, state } = record;
-    if (state === 'creating') {
-      const { name, attempt } = record.config.metadata;
-      // Under the name's lock: the client may ask for the same container again meanwhile.
-      await this.#lock.run(`name ${record.sandboxId}/${name}/${attempt}`, async () => {
-        try {
-          await step('recover/undo-container', async () => {
-            await this.#dismantler.dismantle(id, record.handler);
-            this.#containers.remove(id);
-          });
-        } catch (error) {
-          this.#keepHalfMade(record, error);
-        }
-      });
-      return;
-    }
-    if (state === 'exited') {
-      if (record.isReviving) {
-        await step('recover/undo-revival', async () => {
-          await this.#dismantler.clearRuntime(id, record.handler, false);
-          this.#options.exits.remove(id);
-          this.#containers.update(id, { isReviving: false });
+  async #undoCreation(record: ContainerRecord): Promise<void> {
+    const { id, sandboxId } = record;
+    const { name, attempt } = record.config.metadata;
+    // Under the name's lock: the client may ask for the same container again meanwhile.
+    await this.#lock.run(`name ${sandboxId}/${name}/${attempt}`, async () => {
+      try {
+        await step('recover/undo-container', async () => {
+          await this.#dismantler.dismantle(id, record.handler);
+          this.#containers.remove(id);
         });
+      } catch (error) {
+        this.#keepHalfMade(record, error);
       }
-      await step('recover/release-exited', () => this.#exits.recoverExited(record));
-      return;
-    }
+    });
+  }
+
+  /** The caller holds the lock under which a container is revived and removed. */
+  async #releaseExited(id: ContainerId): Promise<void> {
+    const record = this.#containers.findExact(id);
+    if (record?.state !== 'exited') return; // a client was faster
+    if (record.isReviving)
+      await step('recover/undo-revival', async () => {
+        await this.#dismantler.clearRuntime(id, record.handler, false);
+        this.#options.exits.remove(id);
+        this.#containers.update(id, { isReviving: false });
+      });
+    await step('recover/release-exited', () => this.#exits.recoverExited(record));
+  }
+
+  async #takeUpMade(found: ContainerRecord): Promise<void> {
+    const { id, monitor, process } = found;
+    const isSameBoot = this.#isSameBoot;
+    await this.#dropCapture(found);
     const file = this.#options.exits.find(id);
     if (file) {
       this.#exits.onExitFile(file);
       return;
     }
-    if (isSameBoot && record.isRestoring) {
-      await this.#lock.run(id, () => this.#recoverRestoring(record));
+    if (isSameBoot && found.isRestoring) {
+      await this.#lock.run(id, () => this.#recoverRestoring(id));
       return;
     }
-    if (isSameBoot && record.process && isRunning(record.process)) {
-      await this.#thaw(record);
-      // Calls may be served meanwhile, and pause it.
-      await this.#lock.run(id, () => this.#pauses.recover(this.#containers.getExact(id)));
-      await this.#recoverStarted(record, record.process.pid);
-      this.#exits.watchInheritedMonitor(record);
+    if (isSameBoot && process && isRunning(process)) {
+      // Under the lock of whoever starts, pauses or captures it: calls may be served meanwhile.
+      await this.#lock.run(id, async () => {
+        await this.#thaw(this.#containers.getExact(id));
+        await this.#pauses.recover(this.#containers.getExact(id));
+        await this.#recoverStarted(this.#containers.getExact(id), process.pid);
+      });
+      this.#exits.watchInheritedMonitor(found);
       return;
     }
-    if (isSameBoot && record.monitor && isRunning(record.monitor)) {
-      this.#exits.watchInheritedMonitor(record);
+    if (isSameBoot && monitor && isRunning(monitor)) {
+      this.#exits.watchInheritedMonitor(found);
       this.#exits.hurryMonitor(id);
       return;
     }
     // What a damaged record was is for the client to see, and to end.
-    if (state === 'unknown') return;
+    if (found.state === 'unknown') return;
     await step('recover/record-lost', () =>
       this.#exits.recordLost(
         id,
@@ -139,6 +158,13 @@ export class ContainerRecovery {
           : 'the node was rebooted while the container ran',
       ),
     );
+  }
+
+  /** What a checkpoint of a container that has ended since had half written. */
+  async #dropCapture({ id, process }: ContainerRecord): Promise<void> {
+    const bundle = this.#options.paths.bundle(id);
+    if (!hasCapture(bundle) || (process && isRunning(process))) return;
+    await this.#lock.run(id, () => step('recover/thaw', () => dropCapture(bundle)));
   }
 
   /** What cannot be undone is for the client to see, and to remove. */
@@ -154,9 +180,11 @@ export class ContainerRecovery {
   }
 
   /** One that waits for its start goes on to, also where the start was cut short; one that has begun to run is taken up. */
-  async #recoverRestoring(record: ContainerRecord): Promise<void> {
+  async #recoverRestoring(id: ContainerId): Promise<void> {
     const { handlers, paths, host } = this.#options;
-    const { id, sandboxId, handler, cgroupsPath } = record;
+    const record = this.#containers.getExact(id);
+    if (!record.isRestoring) return; // a client has started it
+    const { sandboxId, handler, cgroupsPath } = record;
     const bundle = paths.bundle(id);
     const restored = await awaitRestored(bundle);
     if (!restored) {

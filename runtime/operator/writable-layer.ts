@@ -61,7 +61,8 @@ export class WritableLayers implements ContainerLayers {
     const { containers, handlers, paths, log } = this.#options;
     return containers.hold([record.id], async ([held]) => {
       const { id, handler, process, state } = held!;
-      if (state !== 'running') return work(this.#sourceOf(held!));
+      // Paused by an operator, it stays so.
+      if (state !== 'running' || held!.isPaused === true) return work(this.#sourceOf(held!));
       const bundle = paths.bundle(id);
       const container = { id, handler: handlers.get(handler), bundle, process };
       try {

@@ -81,19 +81,19 @@ export class PinnedSandboxes implements SandboxManager {
     return this.#sandboxes.list().filter((record) => record.state !== 'initializing');
   }
 
-  /** With `isRestoring` the sandbox is new, and a daemon that finds it before `completeRestore` removes it. */
+  /** With `restoredFrom`, a checkpoint's path, the sandbox is new, and a daemon that finds it before `completeRestore` removes it. */
   async run(
     config: SandboxConfig,
     runtimeHandler: string,
     signal: AbortSignal,
-    isRestoring = false,
+    restoredFrom?: string,
   ): Promise<SandboxId> {
     const { name, namespace, uid, attempt } = config.metadata;
     const key = JSON.stringify([name, namespace, uid, attempt]);
     // Only the same request is joined; another one under the name waits, and finds the name taken.
-    const flight = `${key} ${runtimeHandler} ${isRestoring} ${JSON.stringify(config)}`;
+    const flight = `${key} ${runtimeHandler} ${restoredFrom ?? ''} ${JSON.stringify(config)}`;
     return this.#flights.run(flight, signal, (flightSignal) =>
-      this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal, isRestoring)),
+      this.#lock.run(`name ${key}`, () => this.#runNamed(config, runtimeHandler, flightSignal, restoredFrom)),
     );
   }
 
@@ -101,7 +101,7 @@ export class PinnedSandboxes implements SandboxManager {
     config: SandboxConfig,
     runtimeHandler: string,
     signal: AbortSignal,
-    isRestoring: boolean,
+    restoredFrom: string | undefined,
   ): Promise<SandboxId> {
     throwIfAborted(signal, 'running a sandbox');
     const holder = this.#sandboxes
@@ -110,7 +110,7 @@ export class PinnedSandboxes implements SandboxManager {
     if (holder) {
       // A client that timed out asks again: what its first request made is the answer.
       const isSame =
-        !isRestoring &&
+        restoredFrom === undefined &&
         holder.isRestoring !== true &&
         holder.runtimeHandler === runtimeHandler &&
         isSameRequest(asked(holder.config), asked(config));
@@ -126,10 +126,13 @@ export class PinnedSandboxes implements SandboxManager {
     this.#options.checkCgroupParent(config.cgroupParent);
     const id = randomBytes(32).toString('hex') as SandboxId;
     const record = this.#newRecord(id, config, runtimeHandler);
-    return this.#build(isRestoring ? { ...record, isRestoring } : record, signal);
+    return this.#build(
+      restoredFrom === undefined ? record : { ...record, restoredFrom, isRestoring: true },
+      signal,
+    );
   }
 
-  /** Ends what `isRestoring` began: the sandbox stays, whatever becomes of the daemon. */
+  /** Ends what `run` with `restoredFrom` began: the sandbox stays, whatever becomes of the daemon. */
   async completeRestore(id: SandboxId): Promise<void> {
     await step('restore-pod/record', () => this.#sandboxes.update(id, { isRestoring: false }));
   }
@@ -455,30 +458,34 @@ export class PinnedSandboxes implements SandboxManager {
    * Takes up a sandbox that an earlier daemon left. One that was being made is undone; one whose namespaces or init are gone
    * is not ready, and keeps its record until it is removed.
    */
-  async recover(record: SandboxRecord): Promise<void> {
-    const { id } = record;
-    if (record.state === 'initializing') {
-      const { name, namespace, uid, attempt } = record.config.metadata;
+  async recover(id: SandboxId): Promise<void> {
+    const found = this.#sandboxes.findExact(id);
+    if (found?.state === 'initializing') {
+      const { name, namespace, uid, attempt } = found.config.metadata;
       // Under the name's lock: the client may ask for the same sandbox again meanwhile.
       await this.#lock.run(`name ${JSON.stringify([name, namespace, uid, attempt])}`, () =>
-        this.#undoCreation(record),
+        this.#undoCreation(found),
       );
       return;
     }
+    // Under the lock of stop, removal and revival, and as it is then: calls may be served meanwhile.
+    await this.#lock.run(id, () => this.#takeUp(id));
+  }
+
+  async #takeUp(id: SandboxId): Promise<void> {
+    const record = this.#sandboxes.findExact(id);
+    if (!record) return;
     if (record.isRestoring) {
       this.#log.warn({ sandboxId: id }, 'removing a pod whose restore was cut short');
-      await this.#lock.run(id, () =>
-        step('recover/remove-pod', () => this.#removeLocked(id, new AbortController().signal)),
-      );
+      await step('recover/remove-pod', () => this.#removeLocked(id, new AbortController().signal));
       return;
     }
     if (record.state === 'notReady' && record.isReviving) {
-      await this.#lock.run(id, async () => {
-        await step('recover/undo-pod-revival', async () => {
-          await this.#stopLocked(id, new AbortController().signal);
-          this.#sandboxes.update(id, { isReviving: false });
-        });
+      await step('recover/undo-pod-revival', async () => {
+        await this.#stopLocked(id, new AbortController().signal);
+        this.#sandboxes.update(id, { isReviving: false });
       });
+      return;
     }
     if (record.state !== 'ready') return;
     const pins = [record.netnsPath, record.ipcnsPath, record.utsnsPath, record.usernsPath].filter(

@@ -33,6 +33,8 @@ export interface SandboxRecord {
   readonly cniResult: unknown;
   /** Whether RemovePodSandbox has begun: no container may be created any more. */
   readonly isRemoving: boolean;
+  /** The folder of the checkpoint that it was made from. */
+  readonly restoredFrom?: string;
   /** Its containers are being made from a checkpoint: a daemon that finds it so removes it. False when it was restored. */
   readonly isRestoring?: boolean;
   /** A stopped sandbox is being made ready again; a daemon that finds it so stops it. */
