@@ -485,7 +485,8 @@ function configText(dir: string, hasBuiltinPlugins: boolean, criu: BedParts['cri
     },
     images: { registry_config_dirs: [join(dir, 'certs.d')] },
     nri: { enable: false },
-    runtime: { conmon_path: join(dir, 'programs/conmon') },
+    // Its pods' parents are named as that driver wants them, also where systemd is.
+    runtime: { conmon_path: join(dir, 'programs/conmon'), cgroup_driver: 'cgroupfs' },
     [`handlers.${failingHandler}`]: { path: join(dir, 'programs/crun'), type: 'crun' },
     ...(criu && {
       checkpoint: { criu_path: criu.criu, restore_images: true },
