@@ -38,6 +38,29 @@ const busyRetries = 10;
 const busyPauseMs = 100;
 const versionTimeoutMs = 10_000;
 
+/**
+ * How long an ADD that is not wanted any more may go on: killed between making a reservation and writing in it whose it is, a
+ * plugin leaves an address that no DEL finds. It takes some tens of milliseconds.
+ */
+const addPatienceMs = 500;
+
+/** A signal that follows `signal` after a while; `end` when nobody listens any more. */
+function abortLater(signal: AbortSignal, afterMs: number): { signal: AbortSignal; end: () => void } {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(() => late.abort(signal.reason), afterMs);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    signal: late.signal,
+    end: () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
 function environmentOf(call: PluginCall, base: Readonly<Record<string, string>>, dirs: readonly string[]) {
   const env: Record<string, string> = { ...base, CNI_COMMAND: call.command, CNI_PATH: dirs.join(':') };
   if (!call.attachment) return env;
@@ -120,6 +143,16 @@ export class PluginRunner {
   }
 
   async #run(call: PluginCall): Promise<RunResult> {
+    throwIfAborted(call.signal, `running CNI plugin ${call.plugin}`);
+    const limit = call.command === 'ADD' && call.signal ? abortLater(call.signal, addPatienceMs) : undefined;
+    try {
+      return await this.#runUntil(call, limit?.signal ?? call.signal);
+    } finally {
+      limit?.end();
+    }
+  }
+
+  async #runUntil(call: PluginCall, signal: AbortSignal | undefined): Promise<RunResult> {
     const env = environmentOf(call, this.#env, this.dirs);
     const input = JSON.stringify(call.config);
     for (let attempt = 0; ; attempt += 1) {
@@ -134,7 +167,7 @@ export class PluginRunner {
           timeoutMs: Math.max(call.timeoutMs, 1),
           newSession: true,
           killGroup: true,
-          ...(call.signal && { signal: call.signal }),
+          ...(signal && { signal }),
         });
       } catch (error) {
         const errno = errnoOf((error as { cause?: unknown }).cause);
