@@ -15,3 +15,21 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal, attemp
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+/** A signal that is aborted as `signal` is, but so much later; call `end` when nobody listens any more. */
+export function abortLater(signal: AbortSignal, afterMs: number): { signal: AbortSignal; end: () => void } {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(() => late.abort(signal.reason), afterMs);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  return {
+    signal: late.signal,
+    end: () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}

@@ -21,7 +21,7 @@ import {
 import { liveCheckpoint, liveRestore, prepareRestore } from './checkpoint-life.ts';
 import { hangDeadlineMs, isDeadline, type Watched, watchHang } from './hang.ts';
 import { expectNoImage, liveImage, liveMovedImage } from './image-life.ts';
-import { allOperatorParts, expectNothingOperated, liveOperated, type OperatedKind } from './operator-life.ts';
+import { allOperatorParts, liveOperated, type OperatedKind } from './operator-life.ts';
 import { liveCheck, liveGarbage, liveStatus } from './plugin-life.ts';
 import { expectNoPod, livePod, livePodAbandoned } from './pod-life.ts';
 import {
@@ -44,7 +44,8 @@ interface Life {
   /** Whether it plans the fault when it has come so far. */
   readonly plansItself?: boolean;
   readonly live: (tries: number) => Promise<void>;
-  readonly expectNothing: (bed: FaultBed) => Promise<void>;
+  /** What must hold then; by default that no pod is left. */
+  readonly expectNothing?: (bed: FaultBed) => Promise<void>;
 }
 
 function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string[]): Life {
@@ -71,14 +72,12 @@ function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string
   if (step.startsWith('checkpoint-'))
     return {
       live: async (tries) => void (await liveCheckpoint(bed, { subject }, failures, tries)),
-      expectNothing: expectNoPod,
     };
   if (step.startsWith('restore-')) {
     const kind = { subject, isFromImage: step === 'restore-container/probe-image' } as const;
     return {
       prepare: () => prepareRestore(bed, kind),
       live: (tries) => liveRestore(bed, kind, failures, tries),
-      expectNothing: expectNoPod,
     };
   }
   const kind = {
@@ -87,7 +86,7 @@ function lifeOf(bed: FaultBed, one: StepCase, plan: () => void, failures: string
     ignoresTerm: step === 'stop-container/kill',
     isCommitted: step.startsWith('commit-container/'),
   };
-  return { live: (tries) => livePod(bed, kind, failures, tries), expectNothing: expectNoPod };
+  return { live: (tries) => livePod(bed, kind, failures, tries) };
 }
 
 /** As `expectNoPod`, where the fault may have been the last that the daemon did: it may be found dead then. */
@@ -102,10 +101,7 @@ async function expectNoPodOfAny(bed: FaultBed): Promise<void> {
 }
 
 function lifeOfOperated(bed: FaultBed, kind: OperatedKind, failures: string[]): Life {
-  return {
-    live: (tries) => liveOperated(bed, kind, failures, tries),
-    expectNothing: expectNothingOperated,
-  };
+  return { live: (tries) => liveOperated(bed, kind, failures, tries) };
 }
 
 /** The part of an operator's pod's life that leads to a step; undefined for a step of others' pods. */
@@ -160,7 +156,7 @@ export async function liveStepCase(bed: FaultBed, one: StepCase, failures: strin
 async function liveStepIn(bed: FaultBed, one: StepCase, failures: string[]): Promise<void> {
   const { step, fault } = one;
   const plan = () => writeFileSync(bed.faultFile, planOf(one));
-  const { prepare, plansItself, live, expectNothing } = lifeOf(bed, one, plan, failures);
+  const { prepare, plansItself, live, expectNothing = expectNoPod } = lifeOf(bed, one, plan, failures);
   await prepare?.();
   if (!plansItself) plan();
   if (fault.action !== 'hang') await live(usualTries);
@@ -185,22 +181,17 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
       return {
         prepare: () => prepareRestore(bed, kind),
         live: (tries) => liveRestore(bed, { ...kind, beforeRestore: plan }, failures, tries),
-        expectNothing: expectNoPod,
       };
     return {
       live: async (tries) =>
         void (await liveCheckpoint(bed, { ...kind, beforeCheckpoint: plan }, failures, tries)),
-      expectNothing: expectNoPod,
     };
   }
-  if (operation === 'STATUS')
-    return { live: (tries) => liveStatus(bed, plan, failures, tries), expectNothing: expectNoPod };
-  if (operation === 'CHECK')
-    return { live: (tries) => liveCheck(bed, plan, failures, tries), expectNothing: expectNoPod };
+  if (operation === 'STATUS') return { live: (tries) => liveStatus(bed, plan, failures, tries) };
+  if (operation === 'CHECK') return { live: (tries) => liveCheck(bed, plan, failures, tries) };
   if (operation === 'GC')
     return {
       live: (tries) => liveGarbage(bed, plan, failures, tries, wordsOf(one)),
-      expectNothing: expectNoPod,
     };
   if (program === 'crun' && (operation === 'pause' || operation === 'resume')) {
     plan();
@@ -217,7 +208,7 @@ function lifeOfProgram(bed: FaultBed, one: ProgramCase, plan: () => void, failur
     handler: failingHandler,
     ...(isLater && { beforeRemoval: plan }),
   };
-  return { live: (tries) => livePod(bed, kind, failures, tries), expectNothing: expectNoPod };
+  return { live: (tries) => livePod(bed, kind, failures, tries) };
 }
 
 /** The same for a program that fails. */
@@ -226,7 +217,7 @@ export async function liveProgramCase(bed: FaultBed, one: ProgramCase, failures:
   const file = bed.programFaultFile;
   rmSync(`${file}.done`, { force: true });
   const plan = () => writeFileSync(file, `${program} ${plannedOperation(one)} ${action}\n`);
-  const { prepare, live, expectNothing } = lifeOfProgram(bed, one, plan, failures);
+  const { prepare, live, expectNothing = expectNoPod } = lifeOfProgram(bed, one, plan, failures);
   await prepare?.();
   if (action !== 'hang') await live(usualTries);
   else

@@ -11,7 +11,6 @@ import { copyFromExited, copyThroughRunning } from './copy-life.ts';
 import { resizeAttached, runAttached, runDetached, runInTerminal } from './exec-life.ts';
 import { listChanges, lookAtExited, lookAtRunning } from './looking-life.ts';
 import { pauseAndGoOn } from './pause-life.ts';
-import { expectNoPod } from './pod-life.ts';
 import { insist, PodWalk } from './pod-walk.ts';
 
 const command = [
@@ -193,9 +192,4 @@ async function removeVolume({ bed, name, insist, ask }: OperatedPod): Promise<vo
   const [listed] = await ask('ListVolumes', {});
   const { volumes } = listed as { volumes: unknown[] };
   if (volumes.length > 0) throw new Error('the removed volume is still listed');
-}
-
-/** No pod is left, and no mount of a container that is looked into after its end. */
-export async function expectNothingOperated(bed: FaultBed): Promise<void> {
-  await expectNoPod(bed);
 }

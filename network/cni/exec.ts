@@ -1,5 +1,6 @@
 /** Runs one CNI plugin once (CNI SPEC, section 2). Everything above works on parsed answers and typed errors. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { abortLater } from '#base/abort.ts';
 import { errnoOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { span } from '#base/span.ts';
 import { defaultPath, type RunResult, run, succeeded } from '#host/launch.ts';
@@ -43,23 +44,6 @@ const versionTimeoutMs = 10_000;
  * plugin leaves an address that no DEL finds. It takes some tens of milliseconds.
  */
 const addPatienceMs = 500;
-
-/** A signal that follows `signal` after a while; `end` when nobody listens any more. */
-function abortLater(signal: AbortSignal, afterMs: number): { signal: AbortSignal; end: () => void } {
-  const late = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const onAbort = (): void => {
-    timer = setTimeout(() => late.abort(signal.reason), afterMs);
-  };
-  signal.addEventListener('abort', onAbort, { once: true });
-  return {
-    signal: late.signal,
-    end: () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-    },
-  };
-}
 
 function environmentOf(call: PluginCall, base: Readonly<Record<string, string>>, dirs: readonly string[]) {
   const env: Record<string, string> = { ...base, CNI_COMMAND: call.command, CNI_PATH: dirs.join(':') };

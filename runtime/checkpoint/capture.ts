@@ -1,6 +1,7 @@
 /** What is written of one container while it stands still: CRIU's images, and everything that a restore needs beside them. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { abortLater } from '#base/abort.ts';
 import { errnoOf, RuntimeError, throwIfAborted } from '#base/errors.ts';
 import { step } from '#base/step.ts';
 import { run, succeeded } from '#host/launch.ts';
@@ -109,12 +110,7 @@ async function dump(
   folders: { imagePath: string; workPath: string },
   limit: AbortSignal,
 ): Promise<void> {
-  const overtime = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const onLimit = (): void => {
-    timer = setTimeout(() => overtime.abort(limit.reason), overtimeMs);
-  };
-  limit.addEventListener('abort', onLimit, { once: true });
+  const overtime = abortLater(limit, overtimeMs);
   try {
     await handler.checkpoint(record.id, { ...folders, searchPath }, overtime.signal);
   } catch (error) {
@@ -123,8 +119,7 @@ async function dump(
       join(folders.imagePath, checkpointFiles.dumpLog),
     ]);
   } finally {
-    clearTimeout(timer);
-    limit.removeEventListener('abort', onLimit);
+    overtime.end();
   }
 }
 
