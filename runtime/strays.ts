@@ -12,6 +12,7 @@ import { watchProcess } from '#host/process-watch.ts';
 
 const rounds = 5;
 const patienceMs = 1000;
+const addPatienceMs = 500;
 
 /** Whether a command line names one of `ids`, alone or as part of a path, or the process is a CNI plugin at work for one. */
 function mentions(found: ProgramProcess, ids: ReadonlySet<string>): boolean {
@@ -77,10 +78,16 @@ async function endProcesses(
         'ending a program of an earlier daemon',
       );
       const watch = watchProcess(stray);
-      for (const pid of [...listDescendants(stray.pid), stray.pid])
-        sendSignal(pid, constants.signals.SIGKILL);
-      // One in uninterruptible sleep must not hold up the start.
-      await Promise.race([watch.ended, delay(patienceMs, undefined, { ref: false })]);
+      const endsWithin = (ms: number): Promise<boolean> =>
+        Promise.race([watch.ended.then(() => true), delay(ms, false, { ref: false })]);
+      // Killed at work, a plugin may leave an address reserved for nobody, which no DEL finds: see network/cni/exec.ts.
+      const isAttaching = stray.environment.includes('CNI_COMMAND=ADD');
+      if (!(isAttaching && (await endsWithin(addPatienceMs)))) {
+        for (const pid of [...listDescendants(stray.pid), stray.pid])
+          sendSignal(pid, constants.signals.SIGKILL);
+        // One in uninterruptible sleep must not hold up the start.
+        await endsWithin(patienceMs);
+      }
       watch.close();
     }
   }
